@@ -1,0 +1,2 @@
+//! Tokenpath.
+fn main() {}

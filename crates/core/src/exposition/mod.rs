@@ -1,0 +1,1 @@
+//! The exposition formats: bytes to entries, snapshots to bytes.
