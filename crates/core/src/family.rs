@@ -127,7 +127,7 @@ pub struct Desc {
     help: Cow<'static, str>,
     kind: MetricType,
     unit: Unit,
-    labels: Cow<'static, [&'static str]>,
+    labels: &'static [&'static str],
     rollup: Rollup,
 }
 
@@ -144,7 +144,7 @@ impl Desc {
             help: Cow::Borrowed(help),
             kind,
             unit,
-            labels: Cow::Borrowed(&[]),
+            labels: &[],
             rollup,
         }
     }
@@ -161,7 +161,7 @@ impl Desc {
     /// The labels this family may carry besides those every series has (`backend`, `target`, …).
     #[must_use]
     pub const fn labels(mut self, labels: &'static [&'static str]) -> Self {
-        self.labels = Cow::Borrowed(labels);
+        self.labels = labels;
         self
     }
 
@@ -199,7 +199,7 @@ impl Desc {
     /// Documented label names, sorted as written.
     #[must_use]
     pub fn label_names(&self) -> &[&'static str] {
-        &self.labels
+        self.labels
     }
 
     /// The roll-up rule.
