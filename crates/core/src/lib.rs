@@ -2,6 +2,7 @@
 //!
 //! No sockets, no runtime, no clock, no log.
 
+pub mod catalogue;
 mod error;
 pub mod exposition;
 mod family;

@@ -357,7 +357,10 @@ impl FamilyWriter<'_> {
 }
 
 /// Edges on the stack up to a usual number of buckets, on the heap beyond.
-#[expect(clippy::large_enum_variant, reason = "it lives on the stack only, and that is its point")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives on the stack only, and that is its point"
+)]
 enum SmallEdges {
     Stack([f64; Self::ON_STACK], usize),
     Heap(Vec<f64>),
