@@ -13,6 +13,7 @@ mod shape;
 mod snapshot;
 mod source;
 mod tally;
+pub mod tokenpath;
 
 pub use error::{CollectError, Reason};
 pub use family::{Desc, MetricType, Unit};
