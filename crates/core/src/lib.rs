@@ -14,6 +14,7 @@ mod snapshot;
 mod source;
 mod tally;
 pub mod tokenpath;
+pub mod translate;
 
 pub use error::{CollectError, Reason};
 pub use family::{Desc, MetricType, Unit};

@@ -1,6 +1,6 @@
 //! The KV cache, the prefix cache, the multimodal cache.
 
-use tokenpath_core::MetricType::{Counter, Gauge, Histogram, Info};
+use tokenpath_core::MetricType::{Counter, Gauge, Histogram};
 use tokenpath_core::catalogue::{Output, Row};
 
 use super::{RUST, RUST_SINCE, V0, V1};
@@ -147,37 +147,30 @@ fn configuration() -> Vec<Row> {
         "prefix_caching_hash_algo",
         "sliding_window",
     ];
-    // A gauge on every page in text; Python's `Info` of the oldest releases says so in OpenMetrics.
-    let info = |kind| {
-        let row = Row::new("cache_config_info", kind);
-        if kind == Info {
-            row.during(V0, "0.2.7", "0.5.3")
-                .note("As an OpenMetrics page of these releases types it.")
-        } else {
-            row.during(V0, "0.2.7", "0.11.0").since(V1, "0.8.0").note(
+    // Up to 0.5.3 this is Python's `Info`, which a page in text types as a gauge too.
+    let info = || {
+        Row::new("cache_config_info", Gauge)
+            .during(V0, "0.2.7", "0.11.0")
+            .since(V1, "0.8.0")
+            .note(
                 "The labels differ from release to release. In V0 it has neither model_name nor \
                  engine, in V1 an engine.",
             )
-        }
     };
-    let mut rows = Vec::new();
-    for kind in [Gauge, Info] {
-        for (label, family) in NUMBERS {
-            rows.push(
-                info(kind)
-                    .output(Output::LabelNumber {
-                        label: label.into(),
-                        family: family.into(),
-                    })
-                    .keep_labels(["engine", "model_name"]),
-            );
-        }
-        rows.push(
-            info(kind)
-                .output(Output::Facts("llm_kv_cache_info".into()))
-                .keep_labels(FACTS)
-                .rename_label("enable_prefix_caching", "prefix_caching"),
-        );
-    }
+    let number = |(label, family): (&'static str, &'static str)| {
+        info()
+            .output(Output::LabelNumber {
+                label: label.into(),
+                family: family.into(),
+            })
+            .keep_labels(["engine", "model_name"])
+    };
+    let mut rows: Vec<Row> = NUMBERS.into_iter().map(number).collect();
+    rows.push(
+        info()
+            .output(Output::Facts("llm_kv_cache_info".into()))
+            .keep_labels(FACTS)
+            .rename_label("enable_prefix_caching", "prefix_caching"),
+    );
     rows
 }

@@ -132,11 +132,9 @@ fn offloading() -> Vec<Row> {
     };
     // The first names had the direction in a label; newer releases show both, from the same
     // observations.
-    let labelled = |upstream: &'static str,
-                    kind,
-                    family: &'static str,
-                    newer: [&'static str; 2]| {
-        Row::new(upstream, kind)
+    let labelled =
+        |upstream: &'static str, kind, family: &'static str, newer: [&'static str; 2]| {
+            Row::new(upstream, kind)
             .to(family)
             .rename_label("transfer_type", "direction")
             .map_value("direction", "CPU_to_GPU", "load")
@@ -147,7 +145,7 @@ fn offloading() -> Vec<Row> {
             .note(
                 "Only with the offloading connector. From 0.26 on the newer names stand beside it.",
             )
-    };
+        };
     let more = |upstream: &'static str, kind, family: &'static str| {
         Row::new(upstream, kind)
             .to(family)

@@ -27,7 +27,8 @@ const V0: &str = "V0";
 const V1: &str = "V1";
 /// The optional API server in Rust.
 const RUST: &str = "Rust frontend";
-/// The first release whose Rust frontend was read.
+/// The first release with the Rust frontend. It has had a subset of the families from the start and
+/// gained some since, in releases that are not told apart here.
 const RUST_SINCE: &str = "0.22.0";
 
 /// What vLLM's names are known to begin with: its own, the same as OpenMetrics bodies of newer
@@ -35,18 +36,18 @@ const RUST_SINCE: &str = "0.22.0";
 pub const PREFIXES: [&str; 5] = ["vllm:", "vllm_", "ray_vllm_", "ray_vllm:", "kserve_vllm:"];
 
 /// Families that belong to one connector or endpoint and are left out because what they mean is not
-/// established, by the beginning of their name behind the prefix. Those of their kin that are known
-/// have rows, which go first.
+/// established, by their name behind the prefix. Those of their kin that are known have rows, which
+/// go first.
 const UNREAD: [(&str, &str); 9] = [
-    ("mooncake_", "of the Mooncake connector"),
-    ("hf3fs_", "of the HF3FS connector"),
-    ("hisparse_", "of the HiSparse connector"),
-    ("umbp_", "of the UMBP connector"),
-    ("simple_kv_offload_", "of the simple offload connector"),
-    ("kv_offload_", "of the offloading connector"),
-    ("websocket_", "of the realtime endpoint"),
-    ("sleep_mode_", "of the sleep endpoints"),
-    ("rl_weight_update_", "of the weight update endpoints"),
+    ("mooncake_*", "of the Mooncake connector"),
+    ("hf3fs_*", "of the HF3FS connector"),
+    ("hisparse_*", "of the HiSparse connector"),
+    ("umbp_*", "of the UMBP connector"),
+    ("simple_kv_offload_*", "of the simple offload connector"),
+    ("kv_offload_*", "of the offloading connector"),
+    ("websocket_*", "of the realtime endpoint"),
+    ("sleep_mode_*", "of the sleep endpoints"),
+    ("rl_weight_update_*", "of the weight update endpoints"),
 ];
 
 /// The table. Data only: [`compiled`](crate::compiled) checks it and makes it fit for look-ups.
@@ -64,7 +65,7 @@ pub fn catalogue() -> Catalogue {
         frontend::rows(),
     ]
     .concat();
-    let mut catalogue = Catalogue::new("vllm")
+    let catalogue = Catalogue::new("vllm")
         .prefixes(PREFIXES)
         .rows(rows)
         .left_out(
@@ -76,13 +77,10 @@ pub fn catalogue() -> Catalogue {
             "the engine's process, which its node or container already reports",
         )
         .left_out("python_*", "the Python runtime's own");
-    for (beginning, of) in UNREAD {
-        for prefix in PREFIXES {
-            catalogue = catalogue.left_out(
-                format!("{prefix}{beginning}*"),
-                format!("{of}, and what it means is not established"),
-            );
-        }
-    }
-    catalogue
+    UNREAD.iter().fold(catalogue, |catalogue, (pattern, of)| {
+        catalogue.left_out(
+            *pattern,
+            format!("{of}, and what it means is not established"),
+        )
+    })
 }
