@@ -65,7 +65,10 @@ pub(crate) fn run(page: &[u8], options: Options, out: &mut impl Write) -> Result
         out.write_all(b"\n")?;
     }
     debug_assert!(options.mode == Mode::Lenient || parser.skipped_lines() == 0);
-    Ok(Skipped { lines: parser.skipped_lines(), first: parser.first_skipped() })
+    Ok(Skipped {
+        lines: parser.skipped_lines(),
+        first: parser.first_skipped(),
+    })
 }
 
 #[derive(Serialize)]
@@ -94,7 +97,12 @@ struct Exemplar<'a> {
     timestamp_ms: Option<i64>,
 }
 
-fn metadata<'a>(name: Text<'a>, kind: Option<&'static str>, help: Option<Text<'a>>, unit: Option<Text<'a>>) -> Line<'a> {
+fn metadata<'a>(
+    name: Text<'a>,
+    kind: Option<&'static str>,
+    help: Option<Text<'a>>,
+    unit: Option<Text<'a>>,
+) -> Line<'a> {
     Line::Metadata {
         name: name.to_str(),
         kind,
@@ -104,7 +112,9 @@ fn metadata<'a>(name: Text<'a>, kind: Option<&'static str>, help: Option<Text<'a
 }
 
 fn pairs<'a>(labels: Labels<'a>) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
-    labels.map(|(name, value)| (name.to_str(), value.to_str())).collect()
+    labels
+        .map(|(name, value)| (name.to_str(), value.to_str()))
+        .collect()
 }
 
 fn number(value: f64) -> String {
@@ -137,7 +147,13 @@ mod tests {
                     a_seconds_total{b=\"c\\n\"} 1e400 1.5 # {t=\"u\"} +Inf\n# EOF\n"
             .replace("1e400", "NaN");
         let (out, result) = lines(&page, Format::OpenMetrics100.into());
-        assert_eq!(result.unwrap(), Skipped { lines: 0, first: None });
+        assert_eq!(
+            result.unwrap(),
+            Skipped {
+                lines: 0,
+                first: None
+            }
+        );
         assert_eq!(
             out,
             concat!(
