@@ -15,6 +15,7 @@ mod shape;
 mod snapshot;
 mod source;
 mod tally;
+pub mod tokenpath;
 pub mod translate;
 
 pub use error::{CollectError, Reason};

@@ -1,5 +1,5 @@
-//! Our pages before other readers: promtool, and the parsers of the official Python client. Where one
-//! is not installed, the test says so and passes; the toolchain of the repository installs them.
+//! Our pages before other readers: our own checker, promtool, and the parsers of the official Python
+//! client. Where one is not installed, the test says so and passes; the toolchain of the repository installs them.
 
 #![expect(
     clippy::unwrap_used,
@@ -10,7 +10,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use tokenpath_core::exposition::{Encoder, Format, Part};
+use tokenpath_core::exposition::{Encoder, Format, Part, check};
 use tokenpath_core::{
     Bucket, Desc, Histogram, LabelSet, MetricType, QuantileValue, Snapshot, Summary, Unit,
 };
@@ -131,6 +131,13 @@ fn run(program: &str, arguments: &[&str], input: &[u8]) -> Option<(bool, String)
         output.status.success(),
         String::from_utf8_lossy(&said).into_owned(),
     ))
+}
+
+#[test]
+fn our_own_checker_finds_nothing() {
+    for format in Format::ALL {
+        assert_eq!(check(&page(format), format), []);
+    }
 }
 
 #[test]

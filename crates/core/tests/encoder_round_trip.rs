@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use tokenpath_core::exposition::{Encoder, Entry, Format, Options, Parser, Part};
+use tokenpath_core::exposition::{Encoder, Entry, Format, Options, Parser, Part, check};
 use tokenpath_core::{Bucket, Desc, Histogram, LabelSet, MetricType, Snapshot, Unit};
 
 /// Name with suffix, sorted labels with `le`, bits of the value.
@@ -213,6 +213,7 @@ proptest! {
             let mut encoder = Encoder::new(format);
             encoder.encode(&[Part { snapshot: &snapshot, labels: &constants }], &mut page);
             let (samples, _, _) = read(&page, format);
+            prop_assert_eq!(check(&page, format), []);
             let refused = usize::try_from(encoder.refused().families).unwrap();
             prop_assert_eq!(samples.len() + refused, names.len());
             for (_, written) in samples.keys() {

@@ -4,6 +4,7 @@
 //! [`Encoder`] writes snapshots as pages;
 //! [`check`](fn@check) says what is wrong with a page that parses.
 
+mod check;
 mod encoder;
 mod entry;
 mod error;
@@ -15,6 +16,7 @@ mod parser;
 mod plain;
 mod text;
 
+pub use check::{Finding, FindingKind, check};
 pub use encoder::{Encoder, Part, Refused};
 pub use entry::{Entry, Exemplar, Labels, Sample};
 pub use error::{Excerpt, ParseError, ParseErrorKind};
