@@ -1,1 +1,3 @@
-//! Tokenpath.
+//! What the benches share: pages, and races whose runners alternate.
+
+pub mod race;
