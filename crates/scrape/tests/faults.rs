@@ -125,6 +125,37 @@ async fn says_that_nothing_listens() {
 }
 
 #[tokio::test]
+async fn ends_at_the_deadline_when_nothing_comes_back() {
+    // A queue of connections that nobody accepts: once it is full, the system drops what comes.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut queue = Vec::new();
+    while let Ok(stream) =
+        tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address)).await
+    {
+        queue.push(stream.unwrap());
+        assert!(queue.len() < 100, "the queue has no end");
+    }
+    let client = Client::new(
+        address.to_string().parse().unwrap(),
+        ClientOptions::default(),
+    )
+    .unwrap();
+    let (begin, limit) = (Instant::now(), Duration::from_millis(300));
+    let error = get_within(&client, &mut Page::new(), limit)
+        .await
+        .unwrap_err();
+    assert_eq!(error.reason(), Reason::Timeout);
+    assert!(
+        error.to_string().contains("no connection was made"),
+        "{error}"
+    );
+    assert!(begin.elapsed() < limit * 10);
+}
+
+#[tokio::test]
 async fn says_that_a_name_cannot_be_resolved() {
     // A label this long is refused by the resolver itself: no name server is asked.
     let endpoint = format!("{}:8000", "x".repeat(70)).parse().unwrap();
