@@ -14,6 +14,7 @@ mod layout;
 mod number;
 mod parser;
 mod plain;
+mod scan;
 mod text;
 
 pub use check::{Finding, FindingKind, check};
@@ -23,6 +24,8 @@ pub use error::{Excerpt, ParseError, ParseErrorKind};
 pub use format::{Format, Limits, Mode, Options, UnknownFormat};
 pub use layout::{Fresh, Layout, Reread};
 pub use parser::Parser;
+#[doc(hidden)]
+pub use scan::Variant;
 pub use text::Text;
 
 /// Reads a number as the exposition formats write it: the grammar that Prometheus takes, rounded as
