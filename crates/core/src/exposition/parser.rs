@@ -107,6 +107,16 @@ impl<'a> Parser<'a> {
         self.entry
     }
 
+    /// Where in the page the next entry begins, or blank lines before it.
+    pub(crate) const fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// Goes on at another place, which must be the start of a line.
+    pub(crate) const fn seek(&mut self, at: usize) {
+        self.at = at;
+    }
+
     /// The next entry or what is wrong with it; the place reached stays where it is on a fault.
     pub(crate) fn step(&mut self) -> Option<Result<Entry<'a>, Fault>> {
         self.entry = self.at;

@@ -96,7 +96,12 @@ fn copy(from: &[u8], to: &mut [u8]) {
         to.copy_from_slice(from);
         return;
     };
-    for (from, to) in from.as_chunks::<BLOCK>().0.iter().zip(to.as_chunks_mut::<BLOCK>().0) {
+    for (from, to) in from
+        .as_chunks::<BLOCK>()
+        .0
+        .iter()
+        .zip(to.as_chunks_mut::<BLOCK>().0)
+    {
         *to = *from;
     }
     if let Some(end) = to.last_chunk_mut::<BLOCK>() {

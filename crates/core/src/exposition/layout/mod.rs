@@ -1,0 +1,340 @@
+//! Layout memory: a page whose layout was seen before costs a comparison and its values.
+//!
+//! A metrics page is `prefix value prefix value …`: the prefix runs from the end of one sample to
+//! the value of the next and takes in whatever metadata stands between. Between two scrapes of one
+//! server the prefixes stay as they are. A [`Layout`] keeps them, compares, and decodes the values.
+//! Where a line comes or goes, that line is parsed, and the comparison goes on behind it.
+//!
+//! Nothing is taken on trust. The grammars are grammars of lines: whether a line is valid does not
+//! depend on the lines around it. A line that equals one that was validated needs no validation, its
+//! new value is read by the grammar of values, and every other line is parsed. Where that fails, the
+//! whole page is parsed anew, so that errors are those of the [`Parser`] in every case.
+//!
+//! Every sample line has an id, a small number that it keeps as long as the layout knows it. What is
+//! derived from the labels of a line (which family it belongs to, where its value goes) is worked
+//! out once, when the line is [fresh](Fresh::sample), and found again by the id.
+
+mod known;
+mod run;
+#[cfg(test)]
+mod tests;
+mod value;
+mod walk;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use self::known::{Known, Piece};
+use self::value::{REACH, Spelled};
+use super::scan::Machine;
+use super::{Entry, Options, ParseError, Parser, Sample, Variant};
+
+/// Hears of everything on a page that the layout did not know.
+pub trait Fresh {
+    /// The layout forgot all lines: ids begin at 0 again.
+    fn restart(&mut self);
+
+    /// A metadata line or comment. Known ones may be told again.
+    fn metadata(&mut self, entry: &Entry<'_>);
+
+    /// A sample line that was not known, with the id it has from now on. Ids are given in order.
+    fn sample(&mut self, id: u32, sample: &Sample<'_>);
+}
+
+/// What a reading of a page came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reread {
+    /// Sample lines on the page.
+    pub samples: usize,
+    /// Whether the page had exactly the lines of the page before it.
+    pub unchanged: bool,
+    /// Lines that were skipped as invalid (lenient mode).
+    pub skipped_lines: u64,
+}
+
+/// The memory of one target's page.
+///
+/// A page of known lines is read without an allocation, about as fast as its newlines could be found.
+/// A line that came or went costs its own parsing. Lines with timestamps or exemplars are known too,
+/// but parsed each time.
+///
+/// Keeps one copy of the page's text without its values, and about 150 bytes a line
+/// ([`memory`](Self::memory)); lines that stay away are forgotten when they are more than those that
+/// are there. A clone shares the text with its original for as long as both see the same lines: make
+/// the layout of a second replica by cloning that of the first.
+///
+/// ```
+/// use tokenpath_core::exposition::{Entry, Fresh, Layout, Options, Sample};
+///
+/// /// The id of the one line we want.
+/// #[derive(Default)]
+/// struct Running(Option<u32>);
+///
+/// impl Fresh for Running {
+///     fn restart(&mut self) {
+///         self.0 = None;
+///     }
+///     fn metadata(&mut self, _: &Entry<'_>) {}
+///     fn sample(&mut self, id: u32, sample: &Sample<'_>) {
+///         if sample.name() == "vllm:num_requests_running" {
+///             self.0 = Some(id);
+///         }
+///     }
+/// }
+///
+/// let (mut layout, mut running) = (Layout::new(), Running::default());
+/// for (page, value) in [
+///     ("vllm:num_requests_running 3.0\nvllm:num_requests_waiting 0.0\n", 3.0),
+///     ("vllm:num_requests_running 17.0\nvllm:num_requests_waiting 2.0\n", 17.0),
+/// ] {
+///     layout.read(page.as_bytes(), Options::default(), &mut running)?;
+///     assert_eq!(running.0.and_then(|id| layout.value(id)), Some(value));
+/// }
+/// # Ok::<(), tokenpath_core::exposition::ParseError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Layout {
+    machine: Machine,
+    /// Shared between clones, and copied when one of them has to change it.
+    known: Arc<Known>,
+    /// What the known lines were read with; `None` where the next page must be parsed.
+    options: Option<Options>,
+    ids: Arc<Ids>,
+    values: Vec<f64>,
+    spelled: Vec<Spelled>,
+    /// The reading that last had the line, where lines changed or a reading failed in between.
+    seen: Vec<u64>,
+    /// Counts readings, but not those of unchanged pages.
+    reading: u64,
+    /// Whether the known lines are marked as seen by this reading.
+    marked: bool,
+    /// How many lines the newest good page had.
+    present: usize,
+    /// Where in the known pieces an id stands.
+    place: Vec<u32>,
+    next: Vec<Piece>,
+    spare: Vec<u8>,
+}
+
+/// The ids of each series, in the order its lines stand on a page: more than one where a page has a
+/// series twice.
+type Ids = HashMap<Box<[u8]>, Vec<u32>>;
+
+/// Lines that stayed away are kept up to this many.
+const ABSENT_LINES_KEPT: usize = 256;
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Layout {
+    /// A layout that knows nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            machine: Machine::best(),
+            known: Arc::new(Known::new()),
+            options: None,
+            ids: Arc::default(),
+            values: Vec::new(),
+            spelled: Vec::new(),
+            seen: Vec::new(),
+            reading: 0,
+            marked: false,
+            present: 0,
+            place: Vec::new(),
+            next: Vec::new(),
+            spare: Vec::new(),
+        }
+    }
+
+    /// The same with one implementation of the comparison, for tests and benches.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_variant(mut self, variant: Variant) -> Self {
+        self.machine = Machine::of(variant);
+        self
+    }
+
+    /// Reads a page: values are then at hand by id, and `fresh` has heard of every new line.
+    ///
+    /// Costs no allocation where the lines are those of the page before.
+    ///
+    /// # Errors
+    ///
+    /// As the [`Parser`]: the page is then as if it had never been read. `fresh` may have heard of
+    /// some of its lines; their ids stay valid, without values.
+    pub fn read(
+        &mut self,
+        page: &[u8],
+        options: Options,
+        fresh: &mut impl Fresh,
+    ) -> Result<Reread, ParseError> {
+        if self.options.as_ref() == Some(&options)
+            && page.len() <= options.limits.page_bytes
+            && let Some(read) = self.walk(page, options, fresh)
+        {
+            return Ok(read);
+        }
+        let read = self.parse(page, options, fresh);
+        match &read {
+            Ok(read) => self.present = read.samples,
+            // No line is of this page.
+            Err(_) => self.forget_values(),
+        }
+        read
+    }
+
+    /// The value of a line on the newest page; `None` where that page did not have it.
+    #[must_use]
+    #[inline]
+    pub fn value(&self, id: u32) -> Option<f64> {
+        let index = id as usize;
+        (self.seen.get(index) == Some(&self.reading)).then(|| self.values[index])
+    }
+
+    /// How many ids there are: all are below.
+    #[must_use]
+    pub fn ids(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Bytes on the heap, roughly; what clones share is counted in each.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let series = self.ids.iter().map(|(series, ids)| {
+            series.len() + ids.capacity() * size_of::<u32>() + size_of::<(Box<[u8]>, Vec<u32>)>()
+        });
+        let a_line = size_of::<f64>() + size_of::<Spelled>() + size_of::<u64>() + size_of::<u32>();
+        self.known.memory()
+            + series.sum::<usize>()
+            + self.values.capacity() * a_line
+            + self.next.capacity() * size_of::<Piece>()
+            + self.spare.capacity()
+    }
+
+    fn forget_values(&mut self) {
+        self.reading += 1;
+        self.marked = false;
+    }
+
+    fn parse(
+        &mut self,
+        page: &[u8],
+        options: Options,
+        fresh: &mut impl Fresh,
+    ) -> Result<Reread, ParseError> {
+        self.forget_absent(fresh);
+        self.options = None;
+        // What a walk left behind must not count.
+        self.forget_values();
+        match Arc::get_mut(&mut self.known) {
+            Some(known) => known.clear(),
+            None => self.known = Arc::new(Known::new()),
+        }
+        let (mut samples, mut unit) = (0, 0);
+        let mut parser = Parser::new(page, options);
+        while let Some(entry) = parser.next() {
+            match entry? {
+                Entry::Sample(sample) => {
+                    let piece = self.learn(page, unit, parser.entry_offset(), &sample, fresh);
+                    self.known_mut().pieces.push(piece);
+                    unit = parser.offset();
+                    samples += 1;
+                }
+                other => fresh.metadata(&other),
+            }
+        }
+        let skipped_lines = parser.skipped_lines();
+        let known = self.known_mut();
+        known
+            .tail
+            .extend_from_slice(page.get(unit..).unwrap_or_default());
+        self.marked = true;
+        self.find_places();
+        if skipped_lines == 0 && self.values_stay_within(options) {
+            self.options = Some(options);
+        }
+        Ok(Reread {
+            samples,
+            unchanged: false,
+            skipped_lines,
+        })
+    }
+
+    /// Takes in a line that was parsed. `unit` is where the text behind the sample before it begins.
+    fn learn(
+        &mut self,
+        page: &[u8],
+        unit: usize,
+        line: usize,
+        sample: &Sample<'_>,
+        fresh: &mut impl Fresh,
+    ) -> Piece {
+        let id = self.id(sample, fresh);
+        self.values[id as usize] = sample.value();
+        self.seen[id as usize] = self.reading;
+        let prefix = page.get(unit..sample.value_offset()).unwrap_or_default();
+        self.known_mut().keep(prefix, line - unit, id)
+    }
+
+    fn known_mut(&mut self) -> &mut Known {
+        Arc::make_mut(&mut self.known)
+    }
+
+    /// The id of a line: the first one of its series that this page has not used yet.
+    fn id(&mut self, sample: &Sample<'_>, fresh: &mut impl Fresh) -> u32 {
+        let known = self.ids.get(sample.series()).and_then(|ids| {
+            ids.iter()
+                .copied()
+                .find(|id| self.seen[*id as usize] != self.reading)
+        });
+        if let Some(id) = known {
+            return id;
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the limit on samples is far below 2^32"
+        )]
+        let id = self.values.len() as u32;
+        let ids = Arc::make_mut(&mut self.ids);
+        ids.entry(sample.series().into()).or_default().push(id);
+        self.values.push(0.0);
+        self.spelled.push(Spelled::NONE);
+        self.seen.push(0);
+        self.place.push(0);
+        fresh.sample(id, sample);
+        id
+    }
+
+    fn find_places(&mut self) {
+        for (place, piece) in (0u32..).zip(&self.known.pieces) {
+            self.place[piece.id as usize] = place;
+        }
+    }
+
+    /// Whether a line stays within the limit whatever value it gets: a walk does not measure lines.
+    fn values_stay_within(&self, options: Options) -> bool {
+        let longest = self.known.pieces.iter().map(Piece::line).max();
+        longest.unwrap_or_default() + REACH <= options.limits.line_bytes
+    }
+
+    fn too_many_absent(&self) -> bool {
+        let absent = self.values.len().saturating_sub(self.present);
+        absent > ABSENT_LINES_KEPT && absent > self.present
+    }
+
+    /// Forgets everything when most ids are of lines that were not on the newest page.
+    fn forget_absent(&mut self, fresh: &mut impl Fresh) {
+        if self.too_many_absent() {
+            self.ids = Arc::default();
+            self.values.clear();
+            self.spelled.clear();
+            self.seen.clear();
+            self.place.clear();
+            fresh.restart();
+        }
+    }
+}
