@@ -10,9 +10,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::path::Path;
 
-use tokenpath_core::Snapshot;
-use tokenpath_core::exposition::Format;
+use tokenpath_core::exposition::{Encoder, Format, Part};
 use tokenpath_core::translate::{TranslateOptions, Translator};
+use tokenpath_core::{LabelSet, Snapshot};
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
@@ -66,22 +66,50 @@ fn the_counter_counts() {
     assert_eq!(counted, 1);
 }
 
+/// Parse, translate, encode, as an exporter does at each scrape.
+struct Way {
+    translator: Translator,
+    snapshot: Snapshot,
+    labels: LabelSet,
+    encoder: Encoder,
+    page: Vec<u8>,
+}
+
+impl Way {
+    fn new(format: Format) -> Self {
+        Self {
+            translator: Translator::new(tokenpath_vllm::compiled(), TranslateOptions::default()),
+            snapshot: Snapshot::new(),
+            labels: LabelSet::new([("backend", "vllm"), ("target", "10.0.0.7:8000")]),
+            encoder: Encoder::new(format),
+            page: Vec::new(),
+        }
+    }
+
+    fn go(&mut self, upstream: &[u8]) {
+        self.translator
+            .translate(upstream, Format::Text004, &mut self.snapshot)
+            .unwrap();
+        let parts = [Part {
+            snapshot: &self.snapshot,
+            labels: &self.labels,
+        }];
+        self.encoder.encode(&parts, &mut self.page);
+    }
+}
+
 #[test]
 fn the_same_page_again_and_again_allocates_nothing() {
     for name in ["vllm-0.32.0-t1-load.txt", "vllm-0.32.0-dp2-t1-load.txt"] {
-        let page = recorded(name);
-        let mut translator =
-            Translator::new(tokenpath_vllm::compiled(), TranslateOptions::default());
-        let mut snapshot = Snapshot::new();
-        let mut read = || {
-            translator
-                .translate(&page, Format::Text004, &mut snapshot)
-                .unwrap();
-        };
-        read();
-        read();
-        let counted = allocations(|| (0..100).for_each(|_| read()));
-        assert_eq!(counted, 0, "{name}");
+        for format in Format::ALL {
+            let upstream = recorded(name);
+            let mut way = Way::new(format);
+            way.go(&upstream);
+            way.go(&upstream);
+            let counted = allocations(|| (0..100).for_each(|_| way.go(&upstream)));
+            assert_eq!(counted, 0, "{name} as {format}");
+            assert!(way.page.len() > 10_000);
+        }
     }
 }
 
@@ -89,17 +117,15 @@ fn the_same_page_again_and_again_allocates_nothing() {
 #[test]
 fn other_numbers_of_the_same_series_allocate_nothing() {
     let pages = ["vllm-0.8.5-t1-load.txt", "vllm-0.8.5-t3-after.txt"].map(recorded);
-    let mut translator = Translator::new(tokenpath_vllm::compiled(), TranslateOptions::default());
-    let mut snapshot = Snapshot::new();
-    let mut read = || {
-        for page in &pages {
-            translator
-                .translate(page, Format::Text004, &mut snapshot)
-                .unwrap();
+    assert_ne!(pages[0], pages[1]);
+    let mut way = Way::new(Format::Text004);
+    for _ in 0..2 {
+        pages.iter().for_each(|page| way.go(page));
+    }
+    let counted = allocations(|| {
+        for _ in 0..50 {
+            pages.iter().for_each(|page| way.go(page));
         }
-    };
-    read();
-    read();
-    let counted = allocations(|| (0..50).for_each(|_| read()));
+    });
     assert_eq!(counted, 0);
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod catalogue;
+mod golden;
 mod oddities;
 mod page;
 mod reading;

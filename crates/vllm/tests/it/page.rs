@@ -89,3 +89,18 @@ pub(crate) fn recorded(name: &str) -> String {
     let path = testdata().join(name);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
+
+/// Pages below a folder, in order of their names.
+pub(crate) fn pages(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(pages(&path));
+        } else if path.extension().is_some_and(|ext| ext == "txt") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}

@@ -5,7 +5,7 @@
 //! exactly that: nothing missing, nothing beside it, every label, every value to the last bit.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::page::{self, Labels, Page, Sample};
 use tokenpath_core::exposition::Format;
@@ -544,24 +544,9 @@ fn translator() -> Translator {
     Translator::new(tokenpath_vllm::compiled(), TranslateOptions::default())
 }
 
-/// Pages below a folder, in order of their names.
-fn pages(folder: &Path) -> Vec<PathBuf> {
-    let mut pages = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            pages.extend(self::pages(&path));
-        } else if path.extension().is_some_and(|ext| ext == "txt") {
-            pages.push(path);
-        }
-    }
-    pages.sort();
-    pages
-}
-
 #[test]
 fn every_number_of_every_page_arrives() {
-    let pages = pages(&page::testdata());
+    let pages = page::pages(&page::testdata());
     assert!(pages.len() >= 18, "{} pages", pages.len());
     for path in pages {
         let text = std::fs::read_to_string(&path).unwrap();
@@ -575,7 +560,7 @@ fn every_number_of_the_larger_corpus_arrives() {
     let Some(corpus) = std::env::var_os("TOKENPATH_CORPUS") else {
         return;
     };
-    for path in pages(&Path::new(&corpus).join("fixtures/vllm")) {
+    for path in page::pages(&Path::new(&corpus).join("fixtures/vllm")) {
         let text = std::fs::read_to_string(&path).unwrap();
         if !text.contains("# TYPE ") {
             names_and_types(&text);
@@ -610,7 +595,7 @@ fn names_and_types(text: &str) {
 #[test]
 fn a_translator_forgets_the_page_before() {
     let mut translator = translator();
-    let pages = pages(&page::testdata());
+    let pages = page::pages(&page::testdata());
     for path in pages.iter().chain(pages.iter().rev()) {
         let text = std::fs::read_to_string(path).unwrap();
         check(&path.display().to_string(), &text, &mut translator);
