@@ -7,3 +7,4 @@ mod golden;
 mod oddities;
 mod page;
 mod reading;
+mod time_machine;
