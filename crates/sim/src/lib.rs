@@ -7,6 +7,7 @@ mod observed;
 mod random;
 mod server;
 mod truth;
+mod truth_json;
 mod twin;
 pub mod vllm;
 pub use config::*;
