@@ -110,14 +110,14 @@ fn test(arguments: &[String], report: &mut Report) -> Result<()> {
     if wanted("features") {
         tests::features(report)?;
     }
-    if wanted("conformance") || wanted("e2e") {
-        if let Some(binaries) = tests::release_binaries(report) {
-            if wanted("conformance") {
-                conformance::run(corpus.as_deref(), &binaries, report);
-            }
-            if wanted("e2e") {
-                e2e::run(&binaries, report);
-            }
+    if (wanted("conformance") || wanted("e2e"))
+        && let Some(binaries) = tests::release_binaries(report)
+    {
+        if wanted("conformance") {
+            conformance::run(corpus.as_deref(), &binaries, report);
+        }
+        if wanted("e2e") {
+            e2e::run(&binaries, report);
         }
     }
     Ok(())

@@ -93,7 +93,10 @@ impl Report {
     }
 
     /// Adds what a test harness summed by itself.
-    pub(crate) fn add(&mut self, passed: u64, failed: u64, skipped: u64) {
+    pub(crate) fn add(&mut self, name: &str, passed: u64, failed: u64, skipped: u64) {
+        if failed > 0 {
+            self.remarks.push(format!("FAILED {name}: {failed} tests"));
+        }
         self.passed += passed;
         self.failed += failed;
         self.skipped += skipped;

@@ -37,7 +37,7 @@ pub(crate) fn features(report: &mut Report) -> Result<()> {
             continue;
         }
         for set in feature_sets(package) {
-            let name = format!("{} {}", package.name, set.join(" "));
+            let name = [&[package.name.as_str()], set].concat().join(" ");
             if package.features.is_empty() {
                 // Alone, so that a feature which another member turns on in a dependency shows.
                 report.check(&format!("cargo check -p {name}"), || {
@@ -136,7 +136,7 @@ fn harness(name: &str, mut command: Command, report: &mut Report) {
         Ok(child.wait()?.success())
     };
     let outcome = run();
-    report.add(sums.passed, sums.failed, sums.ignored);
+    report.add(name, sums.passed, sums.failed, sums.ignored);
     match outcome {
         // The failures are in the sums already.
         Ok(false) if sums.failed > 0 => {
