@@ -138,63 +138,158 @@ impl Demo {
         if let Err(why) = tools::prometheus() {
             return Ok(Verdict::Skipped(why));
         }
-        let mut prometheus = Prometheus::scraping(self.address)?;
-        let limit = Duration::from_secs(60);
-        prometheus.number("up{job=\"tokenpath\"}", limit, |up| up >= 1.0)?;
-        let samples =
-            prometheus.number("scrape_samples_scraped{job=\"tokenpath\"}", limit, |n| {
-                n > 0.0
-            })?;
-        // Enough requests that one more or less does not move the quantile by a bucket.
-        prometheus.number(&format!("sum(increase({TTFT}_count[1m]))"), limit, |n| {
-            n >= 100.0
-        })?;
-        let estimate = prometheus.number(QUANTILE, limit, f64::is_finite)?;
-        let truth = self.truth()?;
-        let edges = self.edges()?;
-        let (estimated, real) = (bucket(&edges, estimate), bucket(&edges, truth));
-        ensure!(
-            estimated.abs_diff(real) <= 1,
-            "Prometheus says {estimate} s (bucket {estimated}), the twin measured {truth} s (bucket {real}); edges {edges:?}"
-        );
-        passed(format!(
-            "{estimate:.3} s, the twin measured {truth:.3} s; {samples} samples a scrape"
-        ))
-    }
-
-    /// The 95th percentile of time to first token of all requests so far, from the twin itself.
-    fn truth(&mut self) -> Result<f64> {
-        let said = self.program.said();
-        let twin = said
-            .split_whitespace()
-            .find_map(|word| word.strip_prefix("twin=http://"))
-            .ok_or_else(|| format!("the demo does not say where its twin is:\n{said}"))?;
-        let address = twin.trim_end_matches(['/', ',', ';', ')']).parse()?;
-        let answer = http::get(address, "/debug/truth", &[])?;
-        ensure!(answer.status == 200, "{}: {}", answer.status, answer.body);
-        let value: Value = serde_json::from_str(&answer.body)?;
-        value["families"]["time_to_first_token_seconds"]["p95"]
-            .as_f64()
-            .ok_or_else(|| format!("no 95th percentile in {}", answer.body).into())
-    }
-
-    /// The finite edges of the histogram, in order.
-    fn edges(&self) -> Result<Vec<f64>> {
-        let mut edges: Vec<f64> = self
-            .samples()?
+        let twins = self.twins()?;
+        let before = twins
             .iter()
-            .filter(|sample| sample.name == format!("{TTFT}_bucket"))
-            .filter_map(|sample| sample.label("le")?.parse().ok())
-            .filter(|edge: &f64| edge.is_finite())
-            .collect();
-        edges.sort_by(f64::total_cmp);
-        edges.dedup();
-        ensure!(!edges.is_empty(), "no bucket has a finite edge");
-        Ok(edges)
+            .map(Twin::first_tokens)
+            .collect::<Result<Vec<_>>>()?;
+        let mut prometheus = Prometheus::scraping(self.address)?;
+        let limit = Duration::from_secs(90);
+        prometheus.ask("up{job=\"tokenpath\"}", limit, |up| {
+            up.len() == 1 && up.iter().all(|up| up.value >= 1.0)
+        })?;
+        let samples = prometheus.ask("scrape_samples_scraped{job=\"tokenpath\"}", limit, |n| {
+            n.iter().any(|n| n.value > 0.0)
+        })?;
+        // Enough requests that one more or less does not move the quantile by a bucket.
+        let requests = format!("sum by (model_name) (increase({TTFT}_count[1m]))");
+        prometheus.ask(&requests, limit, |models| {
+            models.len() == twins.len() && models.iter().all(|model| model.value >= 100.0)
+        })?;
+        let estimates = prometheus.ask(QUANTILE, limit, |models| {
+            models.len() == twins.len() && models.iter().all(|model| model.value.is_finite())
+        })?;
+        let mut seen = Vec::new();
+        for (twin, before) in twins.iter().zip(&before) {
+            let estimate = estimates
+                .iter()
+                .find(|series| {
+                    series.label("model_name") == Some(&twin.model)
+                        && series.label("backend") == Some("vllm")
+                })
+                .ok_or_else(|| format!("no answer for {}: {estimates:?}", twin.model))?
+                .value;
+            let real = twin.quantile_bucket(before, &twin.first_tokens()?)?;
+            let estimated = twin.edges.partition_point(|edge| *edge < estimate);
+            ensure!(
+                estimated.abs_diff(real) <= 1,
+                "{}: Prometheus says {estimate} s (bucket {estimated}), the twin measured bucket {real} of {:?}",
+                twin.model,
+                twin.edges
+            );
+            let up_to = twin
+                .edges
+                .get(real)
+                .map_or_else(|| "+Inf".to_owned(), f64::to_string);
+            seen.push(format!(
+                "{} {estimate:.3} s (really in the bucket up to {up_to} s)",
+                twin.model
+            ));
+        }
+        let samples = samples.first().map_or(0.0, |one| one.value);
+        passed(format!("{}; {samples} samples a scrape", seen.join(", ")))
+    }
+
+    /// The simulated servers, as the demo names them, and what our page says of each.
+    fn twins(&mut self) -> Result<Vec<Twin>> {
+        let said = self.program.said();
+        let samples = self.samples()?;
+        let mut twins = Vec::new();
+        for word in said.split_whitespace() {
+            let Some(target) = word.strip_prefix("twin=http://") else {
+                continue;
+            };
+            let buckets = || {
+                samples.iter().filter(|sample| {
+                    sample.name == format!("{TTFT}_bucket")
+                        && sample.label("target") == Some(target)
+                })
+            };
+            let model = buckets()
+                .find_map(|sample| sample.label("model_name"))
+                .ok_or_else(|| format!("the page has nothing of the twin at {target}"))?;
+            let mut edges: Vec<f64> = buckets()
+                .filter_map(|sample| sample.label("le")?.parse().ok())
+                .filter(|edge: &f64| edge.is_finite())
+                .collect();
+            edges.sort_by(f64::total_cmp);
+            edges.dedup();
+            twins.push(Twin {
+                address: target.parse()?,
+                model: model.to_owned(),
+                edges,
+            });
+        }
+        ensure!(
+            !twins.is_empty(),
+            "the demo does not say where its twins are:\n{said}"
+        );
+        Ok(twins)
     }
 }
 
-/// The index of the bucket that a value is in.
-fn bucket(edges: &[f64], value: f64) -> usize {
-    edges.partition_point(|edge| *edge < value)
+/// A simulated server.
+struct Twin {
+    address: SocketAddr,
+    model: String,
+    /// The finite edges of its histogram on our page.
+    edges: Vec<f64>,
+}
+
+/// How many first tokens came within each edge of a twin, and how many in all.
+struct FirstTokens {
+    within: Vec<u64>,
+    all: u64,
+}
+
+impl Twin {
+    /// What really happened so far, over all engines, from the twin itself.
+    fn first_tokens(&self) -> Result<FirstTokens> {
+        let answer = http::get(self.address, "/debug/truth", &[])?;
+        ensure!(answer.status == 200, "{}: {}", answer.status, answer.body);
+        let truth: Value = serde_json::from_str(&answer.body)?;
+        let mut sum = FirstTokens {
+            within: vec![0; self.edges.len()],
+            all: 0,
+        };
+        let engines = truth["engines"]
+            .as_array()
+            .ok_or("a truth without engines")?;
+        for engine in engines {
+            let observed = &engine["time_to_first_token_seconds"];
+            let edges = numbers(&observed["edges"])?;
+            let cumulative = numbers(&observed["cumulative"])?;
+            for (edge, sum) in self.edges.iter().zip(&mut sum.within) {
+                *sum += edges
+                    .iter()
+                    .position(|known| known.as_f64() == Some(*edge))
+                    .and_then(|index| cumulative.get(index)?.as_u64())
+                    .ok_or_else(|| format!("the truth does not know the edge {edge}"))?;
+            }
+            sum.all += observed["count"]
+                .as_u64()
+                .ok_or("a truth without a count")?;
+        }
+        Ok(sum)
+    }
+
+    /// The bucket of the 95th percentile of what happened in between.
+    fn quantile_bucket(&self, before: &FirstTokens, after: &FirstTokens) -> Result<usize> {
+        let all = after.all - before.all;
+        ensure!(all > 0, "nothing happened at {}", self.address);
+        // 0.95 of all, rounded up.
+        let rank = (all * 95).div_ceil(100);
+        Ok(after
+            .within
+            .iter()
+            .zip(&before.within)
+            .position(|(after, before)| after - before >= rank)
+            .unwrap_or(self.edges.len()))
+    }
+}
+
+fn numbers(value: &Value) -> Result<&Vec<Value>> {
+    value
+        .as_array()
+        .ok_or_else(|| "the truth has no list of numbers".into())
 }

@@ -49,23 +49,46 @@ impl Prometheus {
         })
     }
 
-    /// Asks until the answer is one series with a number that `accept` takes.
-    pub(crate) fn number(
+    /// Asks until `accept` takes the answer.
+    pub(crate) fn ask(
         &mut self,
         query: &str,
         limit: Duration,
-        accept: impl Fn(f64) -> bool,
-    ) -> Result<f64> {
+        accept: impl Fn(&[Series]) -> bool,
+    ) -> Result<Vec<Series>> {
         let address = self.address;
-        self.program
+        let mut last = String::new();
+        let found = self
+            .program
             .wait_for(&format!("answer to {query}"), limit, || {
                 std::thread::sleep(Duration::from_millis(200));
-                let values = ask(address, query).ok()?;
-                match values.as_slice() {
-                    [one] if accept(*one) => Some(*one),
-                    _ => None,
+                match ask(address, query) {
+                    Ok(series) if accept(&series) => Some(series),
+                    Ok(series) => {
+                        last = format!("{series:?}");
+                        None
+                    }
+                    Err(error) => {
+                        last = error.to_string();
+                        None
+                    }
                 }
-            })
+            });
+        found.map_err(|error| format!("{error}\nits last answer: {last}").into())
+    }
+}
+
+/// One series of an answer: its labels and its value.
+#[derive(Debug)]
+pub(crate) struct Series {
+    labels: Value,
+    pub(crate) value: f64,
+}
+
+impl Series {
+    /// The value of a label.
+    pub(crate) fn label(&self, name: &str) -> Option<&str> {
+        self.labels[name].as_str()
     }
 }
 
@@ -77,22 +100,26 @@ impl Drop for Prometheus {
     }
 }
 
-/// The values of an instant query.
-fn ask(address: SocketAddr, query: &str) -> Result<Vec<f64>> {
-    let answer = http::get(
-        address,
-        &format!("/api/v1/query?query={}", percent(query)),
-        &[],
-    )?;
+/// The series of an instant query.
+fn ask(address: SocketAddr, query: &str) -> Result<Vec<Series>> {
+    let path = format!("/api/v1/query?query={}", percent(query));
+    let answer = http::get(address, &path, &[])?;
     ensure!(answer.status == 200, "{}: {}", answer.status, answer.body);
     let value: Value = serde_json::from_str(&answer.body)?;
-    let values = value["data"]["result"]
+    value["data"]["result"]
         .as_array()
         .ok_or("no result")?
         .iter()
-        .filter_map(|series| series["value"][1].as_str()?.parse().ok())
-        .collect();
-    Ok(values)
+        .map(|series| {
+            let text = series["value"][1]
+                .as_str()
+                .ok_or("a series without a value")?;
+            Ok(Series {
+                labels: series["metric"].clone(),
+                value: text.parse()?,
+            })
+        })
+        .collect()
 }
 
 /// Percent-encodes all but letters and digits.
