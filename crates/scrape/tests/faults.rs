@@ -737,6 +737,8 @@ async fn follows_redirects_within_the_origin_where_told_to() {
     assert_eq!(other.accepted(), 0);
 }
 
+const fn can_be_spawned<T: Send>(_: &T) {}
+
 #[tokio::test]
 async fn dropping_a_reading_ends_it_and_the_next_one_works() {
     let server = FaultServer::start(|n, mut stream| async move {
@@ -750,6 +752,7 @@ async fn dropping_a_reading_ends_it_and_the_next_one_works() {
     let client = client(&server, ClientOptions::default());
     let mut page = Page::new();
     let reading = client.get(&mut page, Instant::now() + PLENTY);
+    can_be_spawned(&reading);
     assert!(
         tokio::time::timeout(Duration::from_millis(100), reading)
             .await

@@ -59,26 +59,25 @@ impl Steered {
     }
 }
 
-impl PageProvider for Shared {
+impl PageProvider for Steered {
     async fn page(&self, request: PageRequest) -> Result<Bytes, PageError> {
-        let this = &self.0;
-        assert!(!this.panics.load(Ordering::SeqCst), "as the test wants it");
-        let now = this.computing.fetch_add(1, Ordering::SeqCst) + 1;
-        this.most.fetch_max(now, Ordering::SeqCst);
-        if let Some(gate) = &this.gate {
+        assert!(!self.panics.load(Ordering::SeqCst), "as the test wants it");
+        let now = self.computing.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        if let Some(gate) = &self.gate {
             gate.acquire().await.unwrap().forget();
         }
-        this.computing.fetch_sub(1, Ordering::SeqCst);
-        if this.page == "deadline" {
+        self.computing.fetch_sub(1, Ordering::SeqCst);
+        if self.page == "deadline" {
             let left = request.deadline - Instant::now();
             return Ok(format!("left_seconds {}\n", left.as_secs_f64()).into());
         }
-        if this.page == "fail" {
+        if self.page == "fail" {
             return Err(PageError::internal("no page"));
         }
         Ok(match request.format {
-            ServedFormat::Text004 => this.page.clone(),
-            ServedFormat::OpenMetrics100 => [&*this.page, b"# EOF\n"].concat().into(),
+            ServedFormat::Text004 => self.page.clone(),
+            ServedFormat::OpenMetrics100 => [&*self.page, b"# EOF\n"].concat().into(),
         })
     }
 
@@ -97,12 +96,9 @@ impl PageProvider for Shared {
     }
 
     fn ready(&self) -> bool {
-        self.0.ready.load(Ordering::SeqCst)
+        self.ready.load(Ordering::SeqCst)
     }
 }
-
-/// The provider, shared between the server and the test.
-struct Shared(Arc<Steered>);
 
 struct Running {
     address: SocketAddr,
@@ -130,7 +126,7 @@ impl Running {
 
     async fn start_with(provider: Steered, service: ServiceOptions, server: ServerOptions) -> Self {
         let provider = Arc::new(provider);
-        let service = MetricsService::new(Shared(Arc::clone(&provider)), service).unwrap();
+        let service = MetricsService::new(Arc::clone(&provider), service).unwrap();
         let listeners = bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
         let address = listeners[0].local_addr().unwrap();
         let server = Server::new(service, server);
@@ -693,7 +689,7 @@ async fn client_and_server_understand_each_other() {
 #[tokio::test]
 async fn listens_on_several_addresses() {
     let provider = Arc::new(Steered::new("a 1\n"));
-    let service = MetricsService::new(Shared(provider), ServiceOptions::default()).unwrap();
+    let service = MetricsService::new(provider, ServiceOptions::default()).unwrap();
     let addresses = ["127.0.0.1:0", "127.0.0.1:0"].map(|text| text.parse().unwrap());
     let listeners = bind(&addresses).await.unwrap();
     let ports = [0, 1].map(|i: usize| listeners[i].local_addr().unwrap());
