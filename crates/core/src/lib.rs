@@ -3,16 +3,20 @@
 //! No sockets, no runtime, no clock, no log.
 
 pub mod catalogue;
+pub mod dialect;
 mod error;
 pub mod exposition;
 mod family;
 mod histogram;
 mod label;
+pub mod lint;
 pub mod rollup;
 mod shape;
 mod snapshot;
 mod source;
 mod tally;
+pub mod tokenpath;
+pub mod translate;
 
 pub use error::{CollectError, Reason};
 pub use family::{Desc, MetricType, Unit};

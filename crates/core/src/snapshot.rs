@@ -146,6 +146,51 @@ impl Snapshot {
         &mut self.tally
     }
 
+    /// Makes absent every family that `keep` says no to, and counts what was there as
+    /// [`DropReason::Filtered`].
+    pub fn retain_families(&mut self, keep: impl Fn(&Desc) -> bool) {
+        let shape = Arc::clone(&self.shape);
+        for family in shape.families().filter(|family| !keep(family.desc())) {
+            for series in family.series() {
+                self.make_absent(series, DropReason::Filtered);
+            }
+        }
+    }
+
+    /// Makes absent every series after the first `limit` that hold a value, and counts them as
+    /// [`DropReason::SeriesLimit`]. Families count in their order; a histogram is one series a line.
+    pub fn limit_series(&mut self, limit: usize) {
+        if self.shape.slots() <= limit {
+            return;
+        }
+        let shape = Arc::clone(&self.shape);
+        let mut lines = 0;
+        for series in shape.families().flat_map(|family| family.series()) {
+            let present = self.present_slots(series);
+            if lines + present > limit {
+                self.make_absent(series, DropReason::SeriesLimit);
+            } else {
+                lines += present;
+            }
+        }
+    }
+
+    /// How many slots of the series hold a value.
+    fn present_slots(&self, series: SeriesShape<'_>) -> usize {
+        (0..series.slots())
+            .filter(|offset| self.get(series.slot().offset(*offset)).is_some())
+            .count()
+    }
+
+    fn make_absent(&mut self, series: SeriesShape<'_>, reason: DropReason) {
+        let present = self.present_slots(series);
+        self.tally.drop_samples(reason, present as u64);
+        for offset in 0..series.slots() {
+            let slot = series.slot().offset(offset).index();
+            self.present[slot / 64] &= !(1 << (slot % 64));
+        }
+    }
+
     /// Starts or continues a family. A family of the same name and another type is refused: what is
     /// written to it is counted and dropped.
     pub fn family<'s>(&'s mut self, desc: &Arc<Desc>) -> FamilyWriter<'s> {
@@ -547,6 +592,25 @@ mod tests {
         snapshot.family(&h).histogram(&[], &with(2.0));
         assert_eq!(snapshot.histogram("h", &[]), Some(with(2.0)));
         assert_eq!(snapshot.tally().dropped(DropReason::Duplicate), 0);
+    }
+
+    #[test]
+    fn filtered_families_and_series_over_the_limit_are_absent_and_counted() {
+        let (a, b) = (gauge("a"), gauge("b"));
+        let mut snapshot = Snapshot::new();
+        snapshot
+            .family(&a)
+            .sample(&[("x", "1")], 1.0)
+            .sample(&[("x", "2")], 2.0)
+            .sample(&[("x", "3")], 3.0);
+        snapshot.family(&b).sample(&[], 4.0);
+        snapshot.retain_families(|desc| desc.name() == "a");
+        assert_eq!(snapshot.value("b", &[]), None);
+        assert_eq!(snapshot.tally().dropped(DropReason::Filtered), 1);
+        snapshot.limit_series(2);
+        assert_eq!(snapshot.value("a", &[("x", "2")]), Some(2.0));
+        assert_eq!(snapshot.value("a", &[("x", "3")]), None);
+        assert_eq!(snapshot.tally().dropped(DropReason::SeriesLimit), 1);
     }
 
     #[test]

@@ -71,6 +71,9 @@ pub struct Tally {
     pub samples: u64,
     /// Families on the page that no catalogue knows.
     pub unmapped_families: u64,
+    /// When the certificate that the target showed ends, in seconds since the epoch; `None` where it
+    /// showed none.
+    pub certificate_expiry_seconds: Option<i64>,
     dropped: [u64; DropReason::ALL.len()],
 }
 
