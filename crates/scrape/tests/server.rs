@@ -82,6 +82,7 @@ impl PageProvider for Steered {
     }
 
     fn landing(&self) -> Landing {
+        assert!(!self.panics.load(Ordering::SeqCst), "as the test wants it");
         let source = LandingSource {
             backend: "vllm".into(),
             target: "<b>:1".into(),
@@ -408,6 +409,15 @@ async fn survives_a_provider_that_fails_or_panics() {
     let server = Running::start(Steered::new("a 1\n")).await;
     server.provider.panics.store(true, Ordering::SeqCst);
     assert_eq!(server.get("/metrics", "").await.status, 500);
+    assert_eq!(server.stats.panics(), 0);
+    // Outside of the page, a panic takes its own connection with it, and no other.
+    let mut stream = server.connect().await;
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    closed_after(&mut stream).await;
+    until(|| server.stats.panics() == 1).await;
     server.provider.panics.store(false, Ordering::SeqCst);
     assert_eq!(server.get("/metrics", "").await.status, 200);
     let failing = Running::start(Steered::new("fail")).await;
@@ -684,6 +694,26 @@ async fn client_and_server_understand_each_other() {
         assert_eq!(meta.reused_connection(), round > 0);
     }
     assert_eq!(server.stats.accepted(), 1);
+}
+
+#[tokio::test]
+async fn reads_and_serves_over_ipv6() {
+    // Containers without IPv6 are common; there the name `localhost` has no such address either.
+    let Ok(listeners) = bind(&["[::1]:0".parse().unwrap()]).await else {
+        assert!(TcpStream::connect("[::1]:1").await.is_err());
+        return;
+    };
+    let address = listeners[0].local_addr().unwrap();
+    let service = MetricsService::new(Steered::new("a 1\n"), Default::default()).unwrap();
+    let server = Server::new(service, ServerOptions::default());
+    let task = tokio::spawn(server.serve(listeners, std::future::pending()));
+    let client = Client::new(address.to_string().parse().unwrap(), Default::default()).unwrap();
+    assert_eq!(client.endpoint().target(), address.to_string());
+    client
+        .get(&mut Page::new(), Instant::now() + PLENTY)
+        .await
+        .unwrap();
+    task.abort();
 }
 
 #[tokio::test]
