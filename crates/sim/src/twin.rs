@@ -10,7 +10,7 @@ const CHAT: &str = "/v1/chat/completions";
 
 /// Most seconds that one call of [`Twin::advance`] may ask for; a longer one is cut. It bounds the
 /// time of a call, not the life of a twin.
-pub const ADVANCE_SECONDS_MAX: f64 = 7.0 * 86_400.0;
+pub const ADVANCE_SECONDS_MAX: f64 = 86_400.0;
 
 /// A simulated inference server.
 ///
@@ -98,12 +98,13 @@ impl Twin {
         }
     }
 
-    /// Lets virtual time pass until `time`; a time that has passed already changes nothing.
+    /// Lets virtual time pass until `time`, at most [`ADVANCE_SECONDS_MAX`] ahead; a time that has
+    /// passed already changes nothing.
     pub fn advance_to(&mut self, time: f64) {
-        let end = time.min(self.truth.now + ADVANCE_SECONDS_MAX);
-        if end.is_nan() || end <= self.truth.now {
+        if time.is_nan() || time <= self.truth.now {
             return;
         }
+        let end = time.min(self.truth.now + ADVANCE_SECONDS_MAX);
         while let Some((at, event)) = self.next_event().filter(|&(at, _)| at <= end) {
             // An engine that was stopped may have a step that is overdue.
             self.truth.now = at.max(self.truth.now);

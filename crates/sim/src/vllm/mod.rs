@@ -6,3 +6,6 @@ mod release;
 mod template;
 pub use layout::{Layout, LayoutError};
 pub use release::Release;
+
+#[cfg(test)]
+mod tests;
