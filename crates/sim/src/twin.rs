@@ -203,10 +203,7 @@ impl Twin {
         self.engines
             .get_mut(index)
             .zip(self.truth.engines.get_mut(index))
-            .ok_or(ConfigError::new(
-                "engine",
-                "there is no engine of this index",
-            ))
+            .ok_or_else(|| ConfigError::new("engine", "there is no engine of this index"))
     }
 
     fn next_event(&self) -> Option<(f64, Event)> {

@@ -1,4 +1,5 @@
 //! What must hold in any twin, whatever its traffic.
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 use tokenpath_sim::{
     Config, FinishReason, Length, Lora, Quantity, Routing, Speculation, Traffic, Truth, Twin,

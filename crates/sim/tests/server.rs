@@ -1,4 +1,5 @@
 //! The twin over real sockets.
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 use std::time::Duration;
 
