@@ -1,5 +1,7 @@
 //! The twin: traffic in, engines at work, truth out, all in virtual time.
 
+use std::f64::consts::TAU;
+
 use crate::config::{Config, ConfigError, Length, Routing};
 use crate::engine::{Answer, Done, Engine, HangUp, Request};
 use crate::random::Random;
@@ -116,7 +118,8 @@ impl Twin {
         self.truth.now = end;
     }
 
-    /// Changes the mean arrivals per second from now on; 0 stops the traffic.
+    /// Changes the mean arrivals per second from now on; the swing stays as configured. 0 stops the
+    /// traffic.
     ///
     /// # Errors
     /// A rate that is negative or not finite.
@@ -236,10 +239,20 @@ impl Twin {
     }
 
     fn draw_arrival(&mut self) {
-        self.next_arrival = if self.arrivals_per_second > 0.0 {
-            self.truth.now + self.gaps.exponential(1.0 / self.arrivals_per_second)
-        } else {
-            f64::INFINITY
+        // A Poisson process whose rate changes is one of the highest rate, thinned out.
+        let traffic = &self.truth.config.traffic;
+        let highest = self.arrivals_per_second * (1.0 + traffic.swing);
+        let mut at = self.truth.now;
+        self.next_arrival = loop {
+            if highest <= 0.0 {
+                break f64::INFINITY;
+            }
+            at += self.gaps.exponential(1.0 / highest);
+            let phase = TAU * at / traffic.swing_seconds;
+            let rate = self.arrivals_per_second * (1.0 + traffic.swing * phase.sin());
+            if self.gaps.chance(rate / highest) {
+                break at;
+            }
         };
     }
 

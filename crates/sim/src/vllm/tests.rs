@@ -260,10 +260,9 @@ fn help_says_blocks_where_we_count_blocks() {
     }
 }
 
-/// `(base name, part, labels but engine and model)` to value, from a page's text alone.
-fn values(page: &str) -> BTreeMap<String, f64> {
-    let mut values = BTreeMap::new();
-    for line in page.lines().filter(|l| !l.starts_with('#')) {
+/// A page's samples by name and labels but engine and model, from its text alone: `name{a="b"}`.
+fn samples(page: &str) -> BTreeMap<String, f64> {
+    let sample = |line: &str| {
         let (series, value) = line.rsplit_once(' ').unwrap();
         let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
         let mut labels: Vec<&str> = labels
@@ -272,38 +271,48 @@ fn values(page: &str) -> BTreeMap<String, f64> {
             .filter(|l| !(l.starts_with("engine=") || l.starts_with("model_name=")))
             .collect();
         labels.sort_unstable();
-        let name = name
-            .replacen("vllm_", "vllm:", 1)
-            .replace(
-                "time_per_output_token_seconds",
-                "inter_token_latency_seconds",
-            )
-            .replace(
-                "request_inter_token_latency",
-                "request_time_per_output_token",
-            )
-            .replace("gpu_cache_usage_perc", "kv_cache_usage_perc");
-        values.insert(
-            format!("{name} {}", labels.join(",")),
-            value.parse().unwrap(),
-        );
-    }
-    values
+        let labels = labels.join(",");
+        let series = if labels.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{name}{{{labels}}}")
+        };
+        (series, value.parse().unwrap())
+    };
+    page.lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(sample)
+        .collect()
+}
+
+/// The name that a series has today.
+fn todays_name(series: &str) -> String {
+    series
+        .replacen("vllm_", "vllm:", 1)
+        .replace(
+            "time_per_output_token_seconds",
+            "inter_token_latency_seconds",
+        )
+        .replace(
+            "request_inter_token_latency",
+            "request_time_per_output_token",
+        )
+        .replace("gpu_cache_usage_perc", "kv_cache_usage_perc")
 }
 
 #[test]
 fn all_releases_tell_the_same_numbers() {
     let twin = twin(everything_on());
-    let reference = values(&Layout::of(Release::latest()).page(twin.truth()).unwrap());
+    let reference = samples(&Layout::of(Release::latest()).page(twin.truth()).unwrap());
     for release in Release::all() {
-        let page = values(&Layout::of(release).page(twin.truth()).unwrap());
+        let page = samples(&Layout::of(release).page(twin.truth()).unwrap());
         let mut shared = 0;
         for (series, value) in &page {
             // Not of the state: when it was made, and the label sets of LoRA differ in the Rust form.
             if series.contains("_created") || series.contains("lora") || series.contains("_info") {
                 continue;
             }
-            if let Some(expected) = reference.get(series) {
+            if let Some(expected) = reference.get(&todays_name(series)) {
                 assert_eq!(value.to_bits(), expected.to_bits(), "{release}: {series}");
                 shared += 1;
             }
@@ -314,33 +323,132 @@ fn all_releases_tell_the_same_numbers() {
 
 #[test]
 fn pages_tell_the_truth() {
+    use Quantity as Q;
     let twin = twin(everything_on());
     let engine = &twin.truth().engines[0];
-    let page = values(&Layout::of(Release::latest()).page(twin.truth()).unwrap());
-    let ttft = engine.observed(Quantity::TimeToFirstToken);
-    for (series, value) in [
+    let mut said: BTreeMap<String, f64> = BTreeMap::new();
+    // Between them these have every family of an engine.
+    for name in ["0.4.2", "0.6.6", "0.9.2", "0.33.0", "0.33.0-rust"] {
+        let layout = Layout::of(Release::find(name).unwrap());
+        said.extend(samples(&layout.page(twin.truth()).unwrap()));
+    }
+    for (family, quantity) in [
+        ("vllm:time_to_first_token_seconds", Q::TimeToFirstToken),
+        ("vllm:time_per_output_token_seconds", Q::InterToken),
+        ("vllm:inter_token_latency_seconds", Q::InterToken),
         (
-            "vllm:time_to_first_token_seconds_count ",
-            crate::truth::float(ttft.count()),
+            "vllm:request_time_per_output_token_seconds",
+            Q::PerOutputToken,
         ),
-        ("vllm:time_to_first_token_seconds_sum ", ttft.sum()),
+        ("vllm:e2e_request_latency_seconds", Q::EndToEnd),
+        ("vllm:request_queue_time_seconds", Q::Queue),
+        ("vllm:time_in_queue_requests", Q::Queue),
+        ("vllm:request_prefill_time_seconds", Q::Prefill),
+        ("vllm:request_decode_time_seconds", Q::Decode),
+        ("vllm:request_inference_time_seconds", Q::Inference),
+        ("vllm:request_prompt_tokens", Q::PromptTokens),
+        ("vllm:request_generation_tokens", Q::GenerationTokens),
+        ("vllm:request_params_max_tokens", Q::MaxTokens),
         (
-            "vllm:time_to_first_token_seconds_bucket le=\"0.04\"",
-            crate::truth::float(ttft.cumulative(0.04).unwrap()),
+            "vllm:request_max_num_generation_tokens",
+            Q::MaxGenerationTokens,
         ),
-        ("vllm:kv_cache_usage_perc ", engine.kv_usage()),
+        ("vllm:request_params_n", Q::Sequences),
+        ("vllm:request_params_best_of", Q::Sequences),
+        ("vllm:iteration_tokens_total", Q::IterationTokens),
+        ("vllm:request_num_preemptions", Q::Preemptions),
         (
-            "vllm:request_success_total finished_reason=\"abort\"",
-            crate::truth::float(engine.finished(FinishReason::Abort)),
-        ),
-        (
-            "vllm:spec_decode_num_accepted_tokens_per_pos_total position=\"2\"",
-            crate::truth::float(engine.speculation.accepted_by_position[2]),
+            "vllm:request_prefill_kv_computed_tokens",
+            Q::ComputedPromptTokens,
         ),
     ] {
-        assert_eq!(page[series].to_bits(), value.to_bits(), "{series}");
-        assert!(value > 0.0, "{series} says something");
+        let observed = engine.observed(quantity);
+        let count = crate::truth::float(observed.count());
+        assert!(count > 0.0, "{family}");
+        assert_eq!(
+            said[&format!("{family}_count")].to_bits(),
+            count.to_bits(),
+            "{family}"
+        );
+        let sum = said[&format!("{family}_sum")];
+        assert_eq!(sum.to_bits(), observed.sum().to_bits(), "{family}");
     }
+    let spec = &engine.speculation;
+    for (series, count) in [
+        ("vllm:num_requests_running", engine.running),
+        ("vllm:num_requests_waiting", engine.waiting),
+        (
+            "vllm:num_requests_waiting_by_reason{reason=\"deferred\"}",
+            engine.deferred,
+        ),
+        ("vllm:prompt_tokens_total", engine.prompt_tokens),
+        ("vllm:generation_tokens_total", engine.generation_tokens),
+        (
+            "vllm:tokens_total",
+            engine.prompt_tokens + engine.generation_tokens,
+        ),
+        ("vllm:num_preemptions_total", engine.preemptions),
+        ("vllm:prefix_cache_queries_total", engine.prefix_queries),
+        ("vllm:gpu_prefix_cache_queries_total", engine.prefix_queries),
+        ("vllm:prefix_cache_hits_total", engine.prefix_hits),
+        ("vllm:gpu_prefix_cache_hits_total", engine.prefix_hits),
+        (
+            "vllm:prompt_tokens_cached_total",
+            engine.prompt_tokens_cached,
+        ),
+        (
+            "vllm:prompt_tokens_by_source_total{source=\"local_compute\"}",
+            engine.prompt_tokens - engine.prompt_tokens_cached,
+        ),
+        (
+            "vllm:prompt_tokens_by_source_total{source=\"local_cache_hit\"}",
+            engine.prompt_tokens_cached,
+        ),
+        (
+            "vllm:prompt_tokens_cached_by_source_total{source=\"device\"}",
+            engine.prefix_hits,
+        ),
+        (
+            "vllm:request_success_total{finished_reason=\"abort\"}",
+            engine.finished(FinishReason::Abort),
+        ),
+        ("vllm:spec_decode_num_drafts_total", spec.drafts),
+        ("vllm:spec_decode_num_draft_tokens_total", spec.draft_tokens),
+        (
+            "vllm:spec_decode_num_accepted_tokens_total",
+            spec.accepted_tokens,
+        ),
+        (
+            "vllm:spec_decode_num_emitted_tokens_total",
+            spec.accepted_tokens + spec.drafts,
+        ),
+        (
+            "vllm:spec_decode_num_accepted_tokens_per_pos_total{position=\"2\"}",
+            spec.accepted_by_position[2],
+        ),
+    ] {
+        let value = said[series];
+        assert_eq!(
+            value.to_bits(),
+            crate::truth::float(count).to_bits(),
+            "{series}"
+        );
+        let may_rest = series.contains("waiting") || series.contains("preemptions");
+        assert!(value > 0.0 || may_rest, "{series} says something");
+    }
+    for series in ["vllm:gpu_cache_usage_perc", "vllm:kv_cache_usage_perc"] {
+        assert_eq!(
+            said[series].to_bits(),
+            engine.kv_usage().to_bits(),
+            "{series}"
+        );
+    }
+    let rate = said["vllm:avg_generation_throughput_toks_per_s"];
+    let mean = crate::truth::float(engine.generation_tokens) / twin.now();
+    assert!(
+        rate > 0.3 * mean && rate < 3.0 * mean,
+        "{rate} around {mean}"
+    );
 }
 
 #[test]
@@ -349,7 +457,7 @@ fn blocks_and_tokens_are_told_by_release() {
     let engine = &twin.truth().engines[0];
     let say = |name| {
         let layout = Layout::of(Release::find(name).unwrap());
-        values(&layout.page(twin.truth()).unwrap())["vllm:gpu_prefix_cache_hits_total "]
+        samples(&layout.page(twin.truth()).unwrap())["vllm:gpu_prefix_cache_hits_total"]
     };
     let blocks = crate::truth::float(engine.prefix_hit_blocks);
     assert_eq!(say("0.8.5").to_bits(), blocks.to_bits());
