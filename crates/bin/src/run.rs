@@ -15,18 +15,26 @@ pub struct Failure {
 impl Failure {
     /// What was asked for makes no sense: exit code 2, as for unknown flags.
     pub fn usage(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { code: 2, cause: cause.into() }
+        Self {
+            code: 2,
+            cause: cause.into(),
+        }
     }
 
     /// What was asked for did not work: exit code 1.
     pub fn runtime(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { code: 1, cause: cause.into() }
+        Self {
+            code: 1,
+            cause: cause.into(),
+        }
     }
 }
 
 /// Says what went wrong, if anything did, with all causes.
 pub fn exit(result: Result<(), Failure>) -> ExitCode {
-    let Err(failure) = result else { return ExitCode::SUCCESS };
+    let Err(failure) = result else {
+        return ExitCode::SUCCESS;
+    };
     if is_broken_pipe(&*failure.cause) {
         // Whoever read our output has seen enough.
         return ExitCode::SUCCESS;

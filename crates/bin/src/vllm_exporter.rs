@@ -23,5 +23,8 @@ Behind a token:
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    run::exit(serve::run(&arguments.serve.or_default_vllm(), serve::VLLM_EXPORTER_LISTEN))
+    run::exit(serve::run(
+        &arguments.serve.or_default_vllm(),
+        serve::VLLM_EXPORTER_LISTEN,
+    ))
 }

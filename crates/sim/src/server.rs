@@ -275,7 +275,10 @@ const TRUTH: &str = "/debug/truth";
 fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>> {
     const JSON: &str = "application/json";
     let path = request.uri().path();
-    let known = matches!(path, "/metrics" | "/metrics/" | "/version" | "/health" | TRUTH);
+    let known = matches!(
+        path,
+        "/metrics" | "/metrics/" | "/version" | "/health" | TRUTH
+    );
     if !known {
         return respond(StatusCode::NOT_FOUND, JSON, r#"{"detail":"Not Found"}"#);
     }

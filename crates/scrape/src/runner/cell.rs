@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokenpath_core::{BoxSource, CollectError, DropReason, LabelSet, Reason, Snapshot, Source, SourceId, Tally};
+use tokenpath_core::{
+    BoxSource, CollectError, DropReason, LabelSet, Reason, Snapshot, Source, SourceId, Tally,
+};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
@@ -74,7 +76,12 @@ impl Cell {
         let id = source.id().clone();
         let ours = [("backend", id.kind()), ("target", id.target())];
         let labels = LabelSet::new(ours.into_iter().chain(options.labels.iter()));
-        Self { source: Arc::new(source), labels, options, state: Arc::default() }
+        Self {
+            source: Arc::new(source),
+            labels,
+            options,
+            state: Arc::default(),
+        }
     }
 
     pub(super) fn id(&self) -> &SourceId {
@@ -97,11 +104,16 @@ impl Cell {
     pub(super) fn status(&self) -> SourceStatus {
         let state = self.lock();
         let last = state.last.as_deref();
-        let tally = last.map(|reading| *reading.snapshot.tally()).unwrap_or_default();
+        let tally = last
+            .map(|reading| *reading.snapshot.tally())
+            .unwrap_or_default();
         SourceStatus {
             id: self.id().clone(),
             up: last.map(|reading| reading.result.is_ok()),
-            error: last.and_then(|reading| reading.result.as_ref().err()).map(in_full).unwrap_or_default(),
+            error: last
+                .and_then(|reading| reading.result.as_ref().err())
+                .map(in_full)
+                .unwrap_or_default(),
             elapsed: last.map(|reading| reading.elapsed).unwrap_or_default(),
             last_success: state.totals.last_success,
             samples: tally.samples,
@@ -149,7 +161,12 @@ impl Cell {
 }
 
 /// One reading, whatever the source does: returns, fails, hangs or panics.
-async fn read(source: &Arc<BoxSource>, options: &SourceOptions, mut snapshot: Snapshot, deadline: Instant) -> Reading {
+async fn read(
+    source: &Arc<BoxSource>,
+    options: &SourceOptions,
+    mut snapshot: Snapshot,
+    deadline: Instant,
+) -> Reading {
     let start = Instant::now();
     let reader = Arc::clone(source);
     // A task of its own, so that a panic stays in it.
@@ -162,13 +179,22 @@ async fn read(source: &Arc<BoxSource>, options: &SourceOptions, mut snapshot: Sn
         Ok(Ok(done)) => done,
         Ok(Err(panic)) => {
             let what = panic_text(panic);
-            let message = format!("reading {} panicked ({what}); this is a fault of the program: please report it", source.id());
-            (Snapshot::new(), Err(CollectError::new(Reason::Internal, message)))
+            let message = format!(
+                "reading {} panicked ({what}); this is a fault of the program: please report it",
+                source.id()
+            );
+            (
+                Snapshot::new(),
+                Err(CollectError::new(Reason::Internal, message)),
+            )
         }
         Err(_) => {
             task.abort();
             let message = format!("{} did not answer in {:.1?}", source.id(), start.elapsed());
-            (Snapshot::new(), Err(CollectError::new(Reason::Timeout, message)))
+            (
+                Snapshot::new(),
+                Err(CollectError::new(Reason::Timeout, message)),
+            )
         }
     };
     match result {
@@ -185,14 +211,20 @@ async fn read(source: &Arc<BoxSource>, options: &SourceOptions, mut snapshot: Sn
             *snapshot.tally_mut() = tally;
         }
     }
-    Reading { snapshot, elapsed: start.elapsed(), result }
+    Reading {
+        snapshot,
+        elapsed: start.elapsed(),
+        result,
+    }
 }
 
 fn panic_text(panic: tokio::task::JoinError) -> String {
     match panic.try_into_panic() {
         Ok(payload) => match payload.downcast::<String>() {
             Ok(text) => *text,
-            Err(payload) => payload.downcast::<&str>().map_or_else(|_| "no message".to_owned(), |text| (*text).to_owned()),
+            Err(payload) => payload
+                .downcast::<&str>()
+                .map_or_else(|_| "no message".to_owned(), |text| (*text).to_owned()),
         },
         Err(_) => "the runtime is shutting down".to_owned(),
     }
@@ -214,9 +246,9 @@ impl State {
             Err(error) => {
                 let reason = error.reason();
                 self.totals.errors[reason as usize] += 1;
-                let again = self
-                    .logged
-                    .is_none_or(|(logged, when)| logged != reason || when.elapsed() >= LOG_AGAIN_AFTER);
+                let again = self.logged.is_none_or(|(logged, when)| {
+                    logged != reason || when.elapsed() >= LOG_AGAIN_AFTER
+                });
                 if again {
                     self.logged = Some((reason, Instant::now()));
                     tracing::warn!(source = %id, %reason, error = in_full(error), "a source cannot be read");
@@ -265,11 +297,14 @@ impl Outcome {
     }
 
     pub(super) fn snapshot(&self) -> Option<&Snapshot> {
-        self.reading().filter(|reading| reading.result.is_ok()).map(|reading| &reading.snapshot)
+        self.reading()
+            .filter(|reading| reading.result.is_ok())
+            .map(|reading| &reading.snapshot)
     }
 }
 
 /// Seconds since the epoch.
 pub(super) fn unix_seconds(time: SystemTime) -> f64 {
-    time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0.0, |since| since.as_secs_f64())
 }

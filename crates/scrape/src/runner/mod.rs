@@ -42,7 +42,11 @@ impl SourceOptions {
     /// The defaults: no labels, all families, [`DEFAULT_SERIES_LIMIT`].
     #[must_use]
     pub fn new() -> Self {
-        Self { labels: LabelSet::default(), selection: Selection::default(), series_limit: DEFAULT_SERIES_LIMIT }
+        Self {
+            labels: LabelSet::default(),
+            selection: Selection::default(),
+            series_limit: DEFAULT_SERIES_LIMIT,
+        }
     }
 
     /// Sets the operator's labels.
@@ -132,11 +136,20 @@ impl Exporter {
     #[must_use]
     pub fn speaking(spoken: Spoken) -> Self {
         let speaker = |format| {
-            let encoder = Encoder::new(format, spoken.clone());
-            Mutex::new(Speaker { encoder, own: Snapshot::new(), page: Vec::new() })
+            let encoder = Encoder::with_dialects(format, spoken.clone());
+            Mutex::new(Speaker {
+                encoder,
+                own: Snapshot::new(),
+                page: Vec::new(),
+            })
         };
         let speakers = [speaker(Format::Text004), speaker(Format::OpenMetrics100)];
-        Self { cells: Vec::new(), spoken, speakers, started: SystemTime::now() }
+        Self {
+            cells: Vec::new(),
+            spoken,
+            speakers,
+            started: SystemTime::now(),
+        }
     }
 
     /// Adds a source.
@@ -181,7 +194,11 @@ impl Exporter {
     /// wait for them.
     pub async fn page(self: &Arc<Self>, format: Format, deadline: Instant) -> Vec<u8> {
         // All are started before any is waited for.
-        let flights: Vec<_> = self.cells.iter().map(|cell| cell.join_or_start(deadline)).collect();
+        let flights: Vec<_> = self
+            .cells
+            .iter()
+            .map(|cell| cell.join_or_start(deadline))
+            .collect();
         let mut outcomes = Vec::with_capacity(flights.len());
         for flight in flights {
             outcomes.push(flight.outcome(deadline).await);
@@ -199,10 +216,16 @@ impl Exporter {
         let mut parts = Vec::with_capacity(outcomes.len() + 1);
         for (cell, outcome) in self.cells.iter().zip(outcomes) {
             if let Some(snapshot) = outcome.snapshot() {
-                parts.push(Part { snapshot, labels: cell.labels() });
+                parts.push(Part {
+                    snapshot,
+                    labels: cell.labels(),
+                });
             }
         }
-        parts.push(Part { snapshot: own, labels: &nothing });
+        parts.push(Part {
+            snapshot: own,
+            labels: &nothing,
+        });
         encoder.encode(&parts, page);
         page.clone()
     }
