@@ -32,7 +32,10 @@ fn labels(set: u32) -> [(String, String); 4] {
         ("backend".into(), "vllm".into()),
         ("engine".into(), (set % 8).to_string()),
         ("model_name".into(), "meta-llama/Llama-3.1-8B".into()),
-        ("target".into(), format!("10.0.{}.{}:8000", set / 250, set % 250)),
+        (
+            "target".into(),
+            format!("10.0.{}.{}:8000", set / 250, set % 250),
+        ),
     ]
 }
 
@@ -80,18 +83,33 @@ fn snapshot(sets: u32, moment: u32) -> Snapshot {
     let mut snapshot = Snapshot::new();
     for set in 0..sets {
         let owned = labels(set);
-        let labels = owned.each_ref().map(|(name, value)| (name.as_str(), value.as_str()));
+        let labels = owned
+            .each_ref()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
         let values = Values::of(set, moment);
-        let plain = [values.prompt_tokens, values.generation_tokens, values.running, values.usage];
+        let plain = [
+            values.prompt_tokens,
+            values.generation_tokens,
+            values.running,
+            values.usage,
+        ];
         for (desc, value) in descs.iter().zip(plain) {
             snapshot.family(desc).sample(&labels, value);
         }
         let mut count = 0.0;
-        let buckets = EDGES.iter().chain([&f64::INFINITY]).zip(values.observations).map(|(&le, n)| {
-            count += n;
-            Bucket { le, count }
-        });
-        let mut histogram = Histogram { buckets: buckets.collect(), sum: None, count: None };
+        let buckets = EDGES
+            .iter()
+            .chain([&f64::INFINITY])
+            .zip(values.observations)
+            .map(|(&le, n)| {
+                count += n;
+                Bucket { le, count }
+            });
+        let mut histogram = Histogram {
+            buckets: buckets.collect(),
+            sum: None,
+            count: None,
+        };
         histogram.sum = Some(count * 0.123_456_789);
         histogram.count = Some(count);
         snapshot.family(&descs[4]).histogram(&labels, &histogram);
@@ -131,8 +149,12 @@ fn prometheus_client(sets: u32) -> prometheus_client::registry::Registry {
     registry.register(NAMES[4], "What it is", histograms.clone());
     for set in 0..sets {
         let (labels, values) = (labels(set).to_vec(), Values::of(set, 0));
-        counters[0].get_or_create(&labels).inc_by(values.prompt_tokens);
-        counters[1].get_or_create(&labels).inc_by(values.generation_tokens);
+        counters[0]
+            .get_or_create(&labels)
+            .inc_by(values.prompt_tokens);
+        counters[1]
+            .get_or_create(&labels)
+            .inc_by(values.generation_tokens);
         gauges[0].get_or_create(&labels).set(values.running);
         gauges[1].get_or_create(&labels).set(values.usage);
         let histogram = histograms.get_or_create(&labels);
@@ -153,17 +175,27 @@ fn prometheus(sets: u32) -> prometheus::Registry {
     let histogram_opts = HistogramOpts::new(NAMES[4], "What it is.").buckets(EDGES.to_vec());
     let histograms = HistogramVec::new(histogram_opts, &names).expect("legal names");
     for counter in &counters {
-        registry.register(Box::new(counter.clone())).expect("new names");
+        registry
+            .register(Box::new(counter.clone()))
+            .expect("new names");
     }
     for gauge in &gauges {
-        registry.register(Box::new(gauge.clone())).expect("new names");
+        registry
+            .register(Box::new(gauge.clone()))
+            .expect("new names");
     }
-    registry.register(Box::new(histograms.clone())).expect("new names");
+    registry
+        .register(Box::new(histograms.clone()))
+        .expect("new names");
     for set in 0..sets {
         let (labels, values) = (labels(set).map(|(_, value)| value), Values::of(set, 0));
         let labels = labels.each_ref().map(String::as_str);
-        counters[0].with_label_values(&labels).inc_by(values.prompt_tokens);
-        counters[1].with_label_values(&labels).inc_by(values.generation_tokens);
+        counters[0]
+            .with_label_values(&labels)
+            .inc_by(values.prompt_tokens);
+        counters[1]
+            .with_label_values(&labels)
+            .inc_by(values.generation_tokens);
         gauges[0].with_label_values(&labels).set(values.running);
         gauges[1].with_label_values(&labels).set(values.usage);
         let histogram = histograms.with_label_values(&labels);
@@ -242,7 +274,10 @@ impl Case {
     }
 
     fn part(&self, moment: usize) -> Part<'_> {
-        Part { snapshot: &self.snapshots[moment], labels: &self.constants }
+        Part {
+            snapshot: &self.snapshots[moment],
+            labels: &self.constants,
+        }
     }
 
     /// The writers by name. Each gives the length of its page.
@@ -260,7 +295,10 @@ impl Case {
         let mut bytes = Vec::new();
         vec![
             (OURS, Box::new(ours(Format::Text004))),
-            ("tokenpath, OpenMetrics", Box::new(ours(Format::OpenMetrics100))),
+            (
+                "tokenpath, OpenMetrics",
+                Box::new(ours(Format::OpenMetrics100)),
+            ),
             (
                 "prometheus-client",
                 Box::new(move || {
@@ -275,8 +313,12 @@ impl Case {
                 Box::new(move || {
                     bytes.clear();
                     let families = self.prometheus.gather();
-                    prometheus::Encoder::encode(&prometheus::TextEncoder::new(), &families, &mut bytes)
-                        .expect("a vector takes everything");
+                    prometheus::Encoder::encode(
+                        &prometheus::TextEncoder::new(),
+                        &families,
+                        &mut bytes,
+                    )
+                    .expect("a vector takes everything");
                     black_box(&bytes).len()
                 }),
             ),
@@ -316,7 +358,10 @@ fn measure(criterion: &mut Criterion) {
 
 /// Prints the ratios of one run, in which all alternate.
 fn compare() {
-    for ((size, sets), goals) in SIZES.into_iter().zip(["must 8, moonshot 12", "must 4, moonshot 6"]) {
+    for ((size, sets), goals) in SIZES
+        .into_iter()
+        .zip(["must 8, moonshot 12", "must 4, moonshot 6"])
+    {
         let case = Case::new(sets);
         let mut race = Race::new();
         let mut names = Vec::new();
@@ -330,7 +375,11 @@ fn compare() {
         println!("\n{size}: {} lines, {} bytes", case.lines, case.page.len());
         print!("{times}");
         for name in names.iter().skip(2) {
-            let goal = if *name == "prometheus-client" { goals } else { "" };
+            let goal = if *name == "prometheus-client" {
+                goals
+            } else {
+                ""
+            };
             println!("  {:.2} x {name} {goal}", times.ratio(OURS, name));
         }
     }

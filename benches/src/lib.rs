@@ -1,3 +1,4 @@
 //! What the benches share: pages, and races whose runners alternate.
 
+pub mod pages;
 pub mod race;
