@@ -36,6 +36,8 @@ pub(super) struct Known {
     pub(super) pieces: Vec<Piece>,
     /// What followed the last sample.
     pub(super) tail: Vec<u8>,
+    /// Length of the text when it was written anew last.
+    live: usize,
 }
 
 /// Dropped prefixes are kept up to this many bytes.
@@ -47,6 +49,7 @@ impl Known {
             text: vec![0; SLACK],
             pieces: Vec::new(),
             tail: Vec::new(),
+            live: 0,
         }
     }
 
@@ -55,6 +58,7 @@ impl Known {
         self.text.resize(SLACK, 0);
         self.pieces.clear();
         self.tail.clear();
+        self.live = 0;
     }
 
     /// Keeps a prefix.
@@ -82,10 +86,9 @@ impl Known {
         self.text.get(piece.start as usize..).unwrap_or_default()
     }
 
-    /// Drops the prefixes of no line where they are most of the text.
+    /// Drops the prefixes of no line where they may be most of the text.
     pub(super) fn drop_garbage(&mut self, spare: &mut Vec<u8>) {
-        let live: usize = self.pieces.iter().map(Piece::length).sum();
-        if self.text.len() <= 2 * live + GARBAGE_KEPT {
+        if self.text.len() <= 2 * self.live + GARBAGE_KEPT {
             return;
         }
         std::mem::swap(&mut self.text, spare);
@@ -101,6 +104,7 @@ impl Known {
             let prefix = &spare[start as usize..][..length as usize];
             self.pieces[index] = self.keep(prefix, metadata as usize, id);
         }
+        self.live = self.text.len();
     }
 
     pub(super) fn memory(&self) -> usize {

@@ -102,18 +102,31 @@ pub struct Layout {
     ids: Arc<Ids>,
     values: Vec<f64>,
     spelled: Vec<Spelled>,
-    /// The reading that last had the line, where lines changed or a reading failed in between.
-    seen: Vec<u64>,
+    /// By id.
+    marks: Vec<Mark>,
     /// Counts readings, but not those of unchanged pages.
-    reading: u64,
+    reading: u32,
     /// Whether the known lines are marked as seen by this reading.
     marked: bool,
     /// How many lines the newest good page had.
     present: usize,
-    /// Where in the known pieces an id stands.
-    place: Vec<u32>,
+    /// Whether each line stays within the limit whatever value it gets: a walk does not measure lines.
+    fits: bool,
+    line_bytes: usize,
+    /// Whether a series stood twice on a page. Its ids go by the order of its lines, which a walk
+    /// through changes would not know.
+    has_twins: bool,
     next: Vec<Piece>,
     spare: Vec<u8>,
+}
+
+/// Where a line was last.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mark {
+    /// The reading that had it.
+    reading: u32,
+    /// Its place among the known pieces.
+    place: u32,
 }
 
 /// The ids of each series, in the order its lines stand on a page: more than one where a page has a
@@ -140,11 +153,13 @@ impl Layout {
             ids: Arc::default(),
             values: Vec::new(),
             spelled: Vec::new(),
-            seen: Vec::new(),
-            reading: 0,
+            marks: Vec::new(),
+            reading: 1,
             marked: false,
             present: 0,
-            place: Vec::new(),
+            fits: true,
+            line_bytes: 0,
+            has_twins: false,
             next: Vec::new(),
             spare: Vec::new(),
         }
@@ -192,7 +207,8 @@ impl Layout {
     #[inline]
     pub fn value(&self, id: u32) -> Option<f64> {
         let index = id as usize;
-        (self.seen.get(index) == Some(&self.reading)).then(|| self.values[index])
+        let mark = self.marks.get(index)?;
+        (mark.reading == self.reading).then(|| self.values[index])
     }
 
     /// How many ids there are: all are below.
@@ -207,7 +223,7 @@ impl Layout {
         let series = self.ids.iter().map(|(series, ids)| {
             series.len() + ids.capacity() * size_of::<u32>() + size_of::<(Box<[u8]>, Vec<u32>)>()
         });
-        let a_line = size_of::<f64>() + size_of::<Spelled>() + size_of::<u64>() + size_of::<u32>();
+        let a_line = size_of::<f64>() + size_of::<Spelled>() + size_of::<Mark>();
         self.known.memory()
             + series.sum::<usize>()
             + self.values.capacity() * a_line
@@ -216,8 +232,17 @@ impl Layout {
     }
 
     fn forget_values(&mut self) {
-        self.reading += 1;
+        self.begin_reading();
         self.marked = false;
+    }
+
+    /// From here on, no line was seen.
+    fn begin_reading(&mut self) {
+        self.reading = self.reading.checked_add(1).unwrap_or_else(|| {
+            // Marks of four billion readings ago must not look new.
+            self.marks.iter_mut().for_each(|mark| mark.reading = 0);
+            1
+        });
     }
 
     fn parse(
@@ -228,6 +253,8 @@ impl Layout {
     ) -> Result<Reread, ParseError> {
         self.forget_absent(fresh);
         self.options = None;
+        self.line_bytes = options.limits.line_bytes;
+        self.fits = true;
         // What a walk left behind must not count.
         self.forget_values();
         match Arc::get_mut(&mut self.known) {
@@ -240,6 +267,8 @@ impl Layout {
             match entry? {
                 Entry::Sample(sample) => {
                     let piece = self.learn(page, unit, parser.entry_offset(), &sample, fresh);
+                    // A new reading, and an id that it has not used: the mark is always taken.
+                    let _ = Self::mark(&mut self.marks, self.reading, piece.id, samples);
                     self.known_mut().pieces.push(piece);
                     unit = parser.offset();
                     samples += 1;
@@ -253,8 +282,7 @@ impl Layout {
             .tail
             .extend_from_slice(page.get(unit..).unwrap_or_default());
         self.marked = true;
-        self.find_places();
-        if skipped_lines == 0 && self.values_stay_within(options) {
+        if skipped_lines == 0 && self.fits {
             self.options = Some(options);
         }
         Ok(Reread {
@@ -275,11 +303,25 @@ impl Layout {
     ) -> Piece {
         let id = self.id(sample, fresh);
         self.values[id as usize] = sample.value();
-        self.seen[id as usize] = self.reading;
         let prefix = page.get(unit..sample.value_offset()).unwrap_or_default();
-        self.known_mut().keep(prefix, line - unit, id)
+        let piece = self.known_mut().keep(prefix, line - unit, id);
+        self.fits &= piece.line() + REACH <= self.line_bytes;
+        piece
     }
 
+    /// Marks a line as the next one of this page. `None` where the page had it before.
+    #[inline]
+    fn mark(marks: &mut [Mark], reading: u32, id: u32, place: usize) -> Option<()> {
+        let mark = marks.get_mut(id as usize)?;
+        if mark.reading == reading {
+            return None;
+        }
+        let place = u32::try_from(place).ok()?;
+        *mark = Mark { reading, place };
+        Some(())
+    }
+
+    #[inline]
     fn known_mut(&mut self) -> &mut Known {
         Arc::make_mut(&mut self.known)
     }
@@ -289,7 +331,7 @@ impl Layout {
         let known = self.ids.get(sample.series()).and_then(|ids| {
             ids.iter()
                 .copied()
-                .find(|id| self.seen[*id as usize] != self.reading)
+                .find(|id| self.marks[*id as usize].reading != self.reading)
         });
         if let Some(id) = known {
             return id;
@@ -300,25 +342,14 @@ impl Layout {
         )]
         let id = self.values.len() as u32;
         let ids = Arc::make_mut(&mut self.ids);
-        ids.entry(sample.series().into()).or_default().push(id);
+        let ids = ids.entry(sample.series().into()).or_default();
+        self.has_twins |= !ids.is_empty();
+        ids.push(id);
         self.values.push(0.0);
         self.spelled.push(Spelled::NONE);
-        self.seen.push(0);
-        self.place.push(0);
+        self.marks.push(Mark::default());
         fresh.sample(id, sample);
         id
-    }
-
-    fn find_places(&mut self) {
-        for (place, piece) in (0u32..).zip(&self.known.pieces) {
-            self.place[piece.id as usize] = place;
-        }
-    }
-
-    /// Whether a line stays within the limit whatever value it gets: a walk does not measure lines.
-    fn values_stay_within(&self, options: Options) -> bool {
-        let longest = self.known.pieces.iter().map(Piece::line).max();
-        longest.unwrap_or_default() + REACH <= options.limits.line_bytes
     }
 
     fn too_many_absent(&self) -> bool {
@@ -332,8 +363,8 @@ impl Layout {
             self.ids = Arc::default();
             self.values.clear();
             self.spelled.clear();
-            self.seen.clear();
-            self.place.clear();
+            self.marks.clear();
+            self.has_twins = false;
             fresh.restart();
         }
     }

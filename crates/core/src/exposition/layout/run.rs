@@ -33,45 +33,83 @@ impl Task for Run<'_> {
 
     #[inline(always)]
     fn run(self, compare: impl Compare) -> (usize, usize) {
-        let mut rest = self.page.get(self.at..).unwrap_or_default();
+        let Self {
+            page,
+            at,
+            known,
+            pieces,
+            values,
+            spelled,
+        } = self;
+        let mut rest = page.get(at..).unwrap_or_default();
         let mut read = 0;
-        for piece in self.pieces {
+        for piece in pieces {
             let length = piece.length();
-            // Near the end of the page the comparison takes the slow way by itself.
-            if !compare.same(rest, self.known.prefix(piece), length) {
+            let Some(head) = rest.get(..length + SLACK) else {
+                // The last lines of the page, for which there is no room to look too far.
+                let left = pieces.get(read..).unwrap_or_default();
+                let (more, left) = last(rest, known, left, values, spelled);
+                return (read + more, page.len() - left);
+            };
+            if !compare.same(head, known.prefix(piece), length) {
                 break;
             }
-            let behind = rest.get(length..).unwrap_or_default();
-            let id = piece.id as usize;
-            let (Some(slot), Some(spelled)) = (self.values.get_mut(id), self.spelled.get_mut(id))
-            else {
+            let Some(behind) = head.get(length..).and_then(<[u8]>::first_chunk::<SLACK>) else {
                 break;
             };
-            let short = behind.first_chunk::<REACH>();
-            let found = match short.and_then(value::whole) {
+            let (short, _) = behind.as_chunks::<8>();
+            let id = piece.id as usize;
+            let found = match value::whole(&short[0]) {
                 Some(found) => Some(found),
-                None => other(behind, spelled),
+                None => spelled
+                    .get_mut(id)
+                    .and_then(|spelled| other(behind, spelled)),
             };
-            let Some((value, digits)) = found else { break };
+            let (Some((value, digits)), Some(slot)) = (found, values.get_mut(id)) else {
+                break;
+            };
             *slot = value;
-            rest = behind.get(digits + 1..).unwrap_or_default();
+            rest = rest.get(length + digits + 1..).unwrap_or_default();
             read += 1;
         }
-        (read, self.page.len() - rest.len())
+        (read, page.len() - rest.len())
     }
 }
 
-/// A value that is no short whole number, or the last ones of a page.
+/// A value that is no short whole number.
 #[inline(never)]
-fn other(behind: &[u8], spelled: &mut Spelled) -> Option<(f64, usize)> {
-    match behind.first_chunk::<REACH>() {
-        Some(bytes) => value::any(bytes, spelled),
-        None => {
+fn other(behind: &[u8; SLACK], spelled: &mut Spelled) -> Option<(f64, usize)> {
+    value::any(behind.first_chunk::<REACH>()?, spelled)
+}
+
+/// As [`Run::run`], for the end of a page. Gives the bytes that are left.
+#[cold]
+fn last(
+    mut rest: &[u8],
+    known: &Known,
+    pieces: &[Piece],
+    values: &mut [f64],
+    spelled: &mut [Spelled],
+) -> (usize, usize) {
+    let mut read = 0;
+    for piece in pieces {
+        let id = piece.id as usize;
+        let mut line = || {
+            let behind = rest.strip_prefix(known.prefix(piece).get(..piece.length())?)?;
             let mut bytes = [0; REACH];
-            bytes.get_mut(..behind.len())?.copy_from_slice(behind);
-            value::any(&bytes, spelled)
-        }
+            let reach = behind.len().min(REACH);
+            bytes
+                .get_mut(..reach)?
+                .copy_from_slice(behind.get(..reach)?);
+            let (value, digits) = value::any(&bytes, spelled.get_mut(id)?)?;
+            *values.get_mut(id)? = value;
+            behind.get(digits + 1..)
+        };
+        let Some(behind) = line() else { break };
+        rest = behind;
+        read += 1;
     }
+    (read, rest.len())
 }
 
 /// Whether the prefix of a piece stands at a place of a page.

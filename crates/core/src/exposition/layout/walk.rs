@@ -11,8 +11,9 @@ const LOOK_AHEAD: usize = 4;
 
 /// What was parsed where the page was not as known.
 enum Parsed {
-    /// A line with this id, up to this place.
-    Line(u32, usize),
+    /// A line, with its place among the known ones if it is still expected, and where the next one
+    /// begins.
+    Line(Option<usize>, usize),
     /// Metadata or nothing, up to the end of the page.
     End,
 }
@@ -51,7 +52,7 @@ impl Layout {
                     (piece, at) = self.run_changed(page, piece, at)?;
                     continue;
                 }
-                match self.parse_line(page, parser, at, fresh)? {
+                match self.parse_line(page, parser, at, piece, fresh)? {
                     Parsed::End => {
                         let tail = page.get(at..)?;
                         let known = self.known_mut();
@@ -59,15 +60,12 @@ impl Layout {
                         known.tail.extend_from_slice(tail);
                         break;
                     }
-                    Parsed::Line(id, next) => {
+                    Parsed::Line(from_further_on, next) => {
                         at = next;
                         // A line from further on: what stood before it is gone, unless that follows.
-                        let place = self
-                            .place
-                            .get(id as usize)
-                            .map_or(0, |place| *place as usize);
-                        let is_known = self.known.pieces.get(place).is_some_and(|p| p.id == id);
-                        if is_known && place >= piece && !self.stands(page, at, piece) {
+                        if let Some(place) = from_further_on
+                            && !self.stands(page, at, piece)
+                        {
                             piece = place + 1;
                         }
                     }
@@ -85,8 +83,8 @@ impl Layout {
         if changed {
             self.end_change(options)?;
         } else if !self.marked {
-            for piece in &self.known.pieces {
-                self.seen[piece.id as usize] = self.reading;
+            for (place, piece) in self.known.pieces.iter().enumerate() {
+                Self::mark(&mut self.marks, self.reading, piece.id, place)?;
             }
             self.marked = true;
             self.present = self.known.pieces.len();
@@ -126,25 +124,21 @@ impl Layout {
 
     /// The page has other lines than the one before it: up to `piece`, it has the same.
     fn begin_change(&mut self, piece: usize) -> Option<()> {
-        if self.too_many_absent() {
+        if self.has_twins || self.too_many_absent() {
             return None;
         }
-        self.reading += 1;
-        self.marked = false;
+        self.forget_values();
         self.next.clear();
         self.take_over(0, piece)
     }
 
     /// The page has these known lines too. `None` where it had one of them before.
     fn take_over(&mut self, from: usize, to: usize) -> Option<()> {
-        for piece in self.known.pieces.get(from..to)? {
-            let seen = self.seen.get_mut(piece.id as usize)?;
-            if *seen == self.reading {
-                return None;
-            }
-            *seen = self.reading;
-            self.next.push(*piece);
+        let pieces = self.known.pieces.get(from..to)?;
+        for (place, piece) in (self.next.len()..).zip(pieces) {
+            Self::mark(&mut self.marks, self.reading, piece.id, place)?;
         }
+        self.next.extend_from_slice(pieces);
         Some(())
     }
 
@@ -157,8 +151,7 @@ impl Layout {
         known.drop_garbage(&mut self.spare);
         self.present = self.known.pieces.len();
         self.marked = true;
-        self.find_places();
-        if !self.values_stay_within(options) {
+        if !self.fits {
             self.options = None;
         }
         Some(())
@@ -181,6 +174,7 @@ impl Layout {
         page: &[u8],
         parser: &mut Parser<'_>,
         unit: usize,
+        expected: usize,
         fresh: &mut impl Fresh,
     ) -> Option<Parsed> {
         parser.seek(unit);
@@ -190,8 +184,17 @@ impl Layout {
                 Some(Err(_)) => return None,
                 Some(Ok(Entry::Sample(sample))) => {
                     let piece = self.learn(page, unit, parser.entry_offset(), &sample, fresh);
+                    let (id, index) = (piece.id, piece.id as usize);
+                    let place = self.marks.get(index).map_or(0, |mark| mark.place as usize);
+                    let stands = self
+                        .known
+                        .pieces
+                        .get(place)
+                        .is_some_and(|known| known.id == id);
+                    Self::mark(&mut self.marks, self.reading, id, self.next.len())?;
                     self.next.push(piece);
-                    return Some(Parsed::Line(piece.id, parser.offset()));
+                    let further_on = (stands && place >= expected).then_some(place);
+                    return Some(Parsed::Line(further_on, parser.offset()));
                 }
                 Some(Ok(other)) => {
                     fresh.metadata(&other);
