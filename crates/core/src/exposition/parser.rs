@@ -112,6 +112,16 @@ impl<'a> Parser<'a> {
         self.at
     }
 
+    /// The page, up to its limit.
+    pub(crate) const fn page(&self) -> &'a [u8] {
+        self.page
+    }
+
+    /// What reads the lines.
+    pub(crate) const fn machine(&self) -> Machine {
+        self.machine
+    }
+
     /// Goes on at another place, which must be the start of a line.
     pub(crate) const fn seek(&mut self, at: usize) {
         self.at = at;
