@@ -558,6 +558,7 @@ fn every_number_of_every_page_arrives() {
 #[test]
 fn every_number_of_the_larger_corpus_arrives() {
     let Some(corpus) = std::env::var_os("TOKENPATH_CORPUS") else {
+        eprintln!("TOKENPATH_CORPUS is not set: only the repository's own pages were read");
         return;
     };
     for path in page::pages(&Path::new(&corpus).join("fixtures/vllm")) {
