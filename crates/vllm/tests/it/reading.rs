@@ -538,6 +538,17 @@ fn accounts(name: &str, page: &Page, snapshot: &Snapshot, translator: &Translato
         left_out,
         "{name}"
     );
+    let expected = [
+        DropReason::LeftOut,
+        DropReason::Superseded,
+        DropReason::Sentinel,
+        DropReason::Outdated,
+    ];
+    for reason in DropReason::ALL {
+        if !expected.contains(&reason) {
+            assert_eq!(tally.dropped(reason), 0, "{name}: {reason:?}");
+        }
+    }
 }
 
 fn translator() -> Translator {
