@@ -9,12 +9,13 @@ use bytes::Bytes;
 use clap::Args;
 use tokenpath_core::BoxSource;
 use tokenpath_core::exposition::Format;
+use tokenpath_scrape::Endpoint;
 use tokenpath_scrape::runner::{Exporter, SourceStatus};
 use tokenpath_scrape::server::{
     Landing, LandingSource, ListenAddress, MetricsService, PageError, PageProvider, PageRequest,
     ServedFormat, Server, ServerOptions, SourceState, bind,
 };
-use tokenpath_scrape::{Endpoint, PageSource};
+use tokenpath_vllm::VllmSource;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{ScrapeArguments, WebArguments};
@@ -73,11 +74,7 @@ pub fn run(arguments: &Arguments, default_listen: &str) -> Result<(), Failure> {
     let page_source = arguments.scrape.page_source()?;
     let mut exporter = Exporter::new();
     for endpoint in &arguments.vllm {
-        let source = PageSource::new(
-            endpoint.clone(),
-            tokenpath_vllm::compiled(),
-            page_source.clone(),
-        );
+        let source = VllmSource::new(endpoint.clone(), page_source.clone());
         exporter.add(
             BoxSource::new(source.map_err(Failure::usage)?),
             arguments.scrape.source(),

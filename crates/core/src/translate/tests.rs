@@ -249,7 +249,7 @@ fn only_the_newest_series_counts_where_upstream_never_removes_any() {
     assert_eq!(snapshot.value("llm_g", &[("adapter", "sql")]), Some(1.0));
     assert_eq!(snapshot.value("llm_g", &[("adapter", "chat")]), Some(1.0));
     assert_eq!(snapshot.value("llm_g2", &[]), Some(2.0));
-    assert_eq!(snapshot.tally().dropped(DropReason::Outdated), 2);
+    assert_eq!(snapshot.tally().dropped(DropReason::Outdated), 1);
 }
 
 #[test]

@@ -1,12 +1,11 @@
 //! One source under the runner: at most one reading at a time, shared by all who wait for it.
 
-use std::error::Error;
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokenpath_core::{
     BoxSource, CollectError, DropReason, LabelSet, Reason, Snapshot, Source, SourceId, Tally,
+    in_full,
 };
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -112,7 +111,7 @@ impl Cell {
             up: last.map(|reading| reading.result.is_ok()),
             error: last
                 .and_then(|reading| reading.result.as_ref().err())
-                .map(in_full)
+                .map(|error| in_full(error))
                 .unwrap_or_default(),
             elapsed: last.map(|reading| reading.elapsed).unwrap_or_default(),
             last_success: state.totals.last_success,
@@ -257,17 +256,6 @@ impl State {
         }
         self.last = Some(Arc::clone(reading));
     }
-}
-
-/// An error with all its causes on one line.
-fn in_full(error: &CollectError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        _ = write!(text, ": {next}");
-        cause = next.source();
-    }
-    text
 }
 
 /// A reading that is under way.
