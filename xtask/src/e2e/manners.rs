@@ -60,7 +60,7 @@ pub(crate) fn run(binaries: &Binaries, report: &mut Report) {
             let output = Command::new(program).arg("--help").output()?;
             let said = String::from_utf8(output.stdout)?;
             ensure!(output.status.success(), "{}", output.status);
-            ensure!(said.contains("Example"), "no example in:\n{said}");
+            ensure!(has_example(&said, &name), "no example in:\n{said}");
             passed("")
         });
         report.check(
