@@ -128,16 +128,46 @@ impl Layout {
         Ok(out)
     }
 
-    /// The page that `GET /metrics/`, with a slash, answers to one who asks for classic text.
+    /// What `GET /metrics/`, with a slash, answers to a request with this `Accept` header: the
+    /// `content-type` and the page.
     ///
-    /// It is the same, but that in multi-process mode the answering process appends its own
+    /// That is another handler, the Python client's own, and it negotiates. Asked for OpenMetrics it
+    /// writes that, and clients from 0.23 on replace the colons of the sample names, unless the
+    /// header has `escaping=allow-utf-8`. In multi-process mode the answering process appends its own
     /// `http_*` families to those of all processes: the same series twice with different values.
+    /// Not modelled: gzip, and OpenMetrics in multi-process mode. The Rust frontend and the recorded
+    /// OpenMetrics page answer as they do without the slash.
     ///
     /// # Errors
     /// As [`check`](Self::check).
-    pub fn page_after_slash(&self, truth: &Truth) -> Result<String, LayoutError> {
+    pub fn after_slash(
+        &self,
+        truth: &Truth,
+        accept: &str,
+    ) -> Result<(&'static str, String), LayoutError> {
+        if self.release.recorded() != Recorded::Single {
+            return Ok((self.content_type(), self.page(truth)?));
+        }
+        let asked = accept.split(',').find(|range| {
+            let kind = range.split(';').next().unwrap_or_default();
+            kind.trim() == "application/openmetrics-text"
+        });
+        if let Some(range) = asked.filter(|_| !self.multi_process) {
+            let recent = self.release.style() == Style::Python;
+            let plain_names = range.contains("escaping=allow-utf-8");
+            let layout = Self {
+                template: Cow::Owned(self.template.open_metrics(recent && !plain_names)),
+                ..self.clone()
+            };
+            let content_type = if recent && plain_names {
+                "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8"
+            } else {
+                "application/openmetrics-text; version=1.0.0; charset=utf-8"
+            };
+            return Ok((content_type, layout.page(truth)?));
+        }
         let mut out = self.page(truth)?;
-        if self.multi_process && self.release.recorded() == Recorded::Single {
+        if self.multi_process {
             Writer {
                 layout: self,
                 truth,
@@ -146,7 +176,7 @@ impl Layout {
             }
             .write(&self.release.template().http_only(), &mut out);
         }
-        Ok(out)
+        Ok(("text/plain; version=0.0.4; charset=utf-8", out))
     }
 }
 
@@ -224,7 +254,7 @@ impl<'a> Writer<'a> {
     }
 
     fn sample(&self, family: &Family, line: &Line, series: &Series<'_>, out: &mut String) {
-        out.push_str(line.name);
+        out.push_str(&line.name);
         for (index, &name) in line.labels.iter().enumerate() {
             out.push(if index == 0 { '{' } else { ',' });
             let value = match (name, line.le) {
