@@ -58,8 +58,8 @@ fn structure(line: &str) -> String {
     format!("{name} {}", labels.join(" "))
 }
 
-/// The structure of a page; `any_order` families have the lines of their series sorted, and
-/// `any_number` families have them left out but for the first line's label names.
+/// The structure of a page, line by line. Series that appear on first use are sorted within their
+/// family, and of the LoRA gauge only the label names are kept: their order and values are the run's.
 fn structures(page: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut unordered: BTreeSet<String> = BTreeSet::new();
