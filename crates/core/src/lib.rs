@@ -2,8 +2,27 @@
 //!
 //! No sockets, no runtime, no clock, no log.
 
+pub mod catalogue;
+pub mod dialect;
+mod error;
 pub mod exposition;
 mod family;
+mod histogram;
+mod label;
+pub mod lint;
 pub mod rollup;
+mod shape;
+mod snapshot;
+mod source;
+mod tally;
+pub mod tokenpath;
+pub mod translate;
 
+pub use error::{CollectError, Reason, in_full};
 pub use family::{Desc, MetricType, Unit};
+pub use histogram::{Bucket, Histogram, QuantileValue, Summary};
+pub use label::{Label, LabelSet, is_label_name, is_metric_name};
+pub use shape::{FamilyShape, SeriesKind, SeriesShape, Shape, ShapeId, Slot};
+pub use snapshot::{FamilyWriter, Snapshot};
+pub use source::{BoxSource, Source, SourceId};
+pub use tally::{DropReason, Tally};

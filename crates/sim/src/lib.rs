@@ -83,6 +83,7 @@ mod observed;
 mod random;
 mod server;
 mod truth;
+mod truth_json;
 mod twin;
 pub mod vllm;
 

@@ -54,6 +54,11 @@ impl Observed {
         self.sum
     }
 
+    /// The edges at which observations are counted exactly, in order.
+    pub fn edges(&self) -> &'static [f64] {
+        self.edges
+    }
+
     /// Observations at or below `edge`, exactly; `None` where `edge` is none of the edges kept.
     /// Positive infinity is an edge.
     pub fn cumulative(&self, edge: f64) -> Option<u64> {

@@ -20,6 +20,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::truth::Truth;
+use crate::truth_json::truth_json;
 use crate::twin::Twin;
 use crate::vllm::{Layout, LayoutError};
 
@@ -270,12 +271,18 @@ async fn serve(
     }
 }
 
+/// Where the truth is told; no real engine has this.
+const TRUTH: &str = "/debug/truth";
+
 /// Answers as vLLM's API server does. `/metrics` looks at neither `Accept` nor `Accept-Encoding`;
 /// `/metrics/` negotiates the format.
 fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>> {
     const JSON: &str = "application/json";
     let path = request.uri().path();
-    let known = matches!(path, "/metrics" | "/metrics/" | "/version" | "/health");
+    let known = matches!(
+        path,
+        "/metrics" | "/metrics/" | "/version" | "/health" | TRUTH
+    );
     if !known {
         return respond(StatusCode::NOT_FOUND, JSON, r#"{"detail":"Not Found"}"#);
     }
@@ -306,6 +313,7 @@ fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>>
                 format!(r#"{{"version":"{version}"}}"#),
             );
         }
+        TRUTH => return respond(StatusCode::OK, JSON, truth_json(truth)),
         "/metrics/" => {
             let accept = request.headers().get(ACCEPT);
             let accept = accept.and_then(|value| value.to_str().ok());

@@ -123,6 +123,15 @@ impl Layout {
         Ok(out)
     }
 
+    /// The classic page that `GET /metrics/`, with a slash, answers to one who asks for nothing else:
+    /// that of [`after_slash`](Self::after_slash) without an `Accept` header.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn page_after_slash(&self, truth: &Truth) -> Result<String, LayoutError> {
+        self.after_slash(truth, "").map(|(_, page)| page)
+    }
+
     /// What `GET /metrics/`, with a slash, answers to a request with this `Accept` header: the
     /// `content-type` and the page.
     ///

@@ -180,7 +180,7 @@ fn the_multi_process_form_is_the_recorded_one() {
     );
     assert_same_structure(
         "multi-process, slash",
-        &without(&layout.after_slash(twin.truth(), "").unwrap().1),
+        &without(&layout.page_after_slash(twin.truth()).unwrap()),
         include_str!("../../tests/pages/vllm-0.32.0-dp2-multiprocess-slash.txt"),
     );
 }

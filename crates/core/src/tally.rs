@@ -1,0 +1,96 @@
+//! What was counted while a source was read: nothing is lost silently.
+
+/// Why a sample of a page is not in the model: the values of the label `reason` of
+/// `tokenpath_source_dropped_samples_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// Left out on purpose: the catalogue says so (`_created`, `process_*`, `http_*` …).
+    LeftOut,
+    /// A newer generation of the same quantity is on the page.
+    Superseded,
+    /// No catalogue knows the family.
+    Unmapped,
+    /// The series was there before; the first value stays.
+    Duplicate,
+    /// The family has another type than the catalogue, or the model, knows.
+    TypeClash,
+    /// NaN.
+    NotANumber,
+    /// A value that upstream uses to say "no value".
+    Sentinel,
+    /// The line was not valid and the source is read leniently.
+    InvalidLine,
+    /// An older series of a family of which only the newest counts.
+    Outdated,
+    /// The operator's allow or deny list.
+    Filtered,
+    /// Over the cap on series of a source.
+    SeriesLimit,
+}
+
+impl DropReason {
+    /// All reasons, in the order of their declaration.
+    pub const ALL: [Self; 11] = [
+        Self::LeftOut,
+        Self::Superseded,
+        Self::Unmapped,
+        Self::Duplicate,
+        Self::TypeClash,
+        Self::NotANumber,
+        Self::Sentinel,
+        Self::InvalidLine,
+        Self::Outdated,
+        Self::Filtered,
+        Self::SeriesLimit,
+    ];
+
+    /// The label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LeftOut => "left_out",
+            Self::Superseded => "superseded",
+            Self::Unmapped => "unmapped",
+            Self::Duplicate => "duplicate",
+            Self::TypeClash => "type_clash",
+            Self::NotANumber => "not_a_number",
+            Self::Sentinel => "sentinel",
+            Self::InvalidLine => "invalid_line",
+            Self::Outdated => "outdated",
+            Self::Filtered => "filtered",
+            Self::SeriesLimit => "series_limit",
+        }
+    }
+}
+
+/// Counts of one reading.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Samples on the page.
+    pub samples: u64,
+    /// Families on the page that no catalogue knows.
+    pub unmapped_families: u64,
+    /// When the certificate that the target showed ends, in seconds since the epoch; `None` where it
+    /// showed none.
+    pub certificate_expiry_seconds: Option<i64>,
+    dropped: [u64; DropReason::ALL.len()],
+}
+
+impl Tally {
+    /// Counts one dropped sample.
+    pub fn drop_sample(&mut self, reason: DropReason) {
+        self.drop_samples(reason, 1);
+    }
+
+    /// Counts several dropped samples.
+    pub fn drop_samples(&mut self, reason: DropReason, samples: u64) {
+        self.dropped[reason as usize] += samples;
+    }
+
+    /// How many samples were dropped for a reason.
+    #[must_use]
+    pub const fn dropped(&self, reason: DropReason) -> u64 {
+        self.dropped[reason as usize]
+    }
+}

@@ -1,0 +1,325 @@
+//! The plan of a page: which line's value goes into which slot of which shape.
+//!
+//! Made anew whenever a page has other lines than the page before; the shape it fills only grows, so
+//! a line that comes and goes costs a plan, not a new shape.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::classify::{Class, Part, classify};
+use super::report::{FamilyReport, Report, Verdict};
+use super::row::RowPlanner;
+use super::{Line, PageLines};
+use crate::catalogue::{Compiled, Output, Reduce, Scale};
+use crate::exposition::Layout;
+use crate::{DropReason, MetricType, Shape, Slot, Snapshot, Tally};
+
+/// What is done with the value of one line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step {
+    pub(super) line: u32,
+    pub(super) slot: Slot,
+    pub(super) action: Action,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Action {
+    /// Stores it.
+    Store,
+    /// Scales it, drops a sentinel, combines it with what is there.
+    Adjust {
+        scale: Scale,
+        sentinel: Option<f64>,
+        combine: Option<Reduce>,
+    },
+    /// Stores this instead: the line stands for a fact in its labels.
+    Fact(f64),
+}
+
+/// Lines of which only the one with the largest value counts, with the steps of each.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Newest {
+    pub(super) candidates: Vec<(u32, Vec<Step>)>,
+    /// Whether it counts the others as outdated: one of several rows of a family does.
+    pub(super) counts: bool,
+}
+
+/// Steps in the order of a page's lines.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Plan {
+    shape: Arc<Shape>,
+    pub(super) steps: Vec<Step>,
+    pub(super) newest: Vec<Newest>,
+    /// What is dropped whatever the values are.
+    pub(super) tally: Tally,
+    report: Report,
+}
+
+impl Plan {
+    pub(super) fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// Fills a snapshot from the values of a page. Allocates nothing once `out` has the shape.
+    pub(super) fn run(&self, layout: &Layout, out: &mut Snapshot) {
+        out.reset_to(&self.shape);
+        *out.tally_mut() = self.tally;
+        for step in &self.steps {
+            step.run(layout, out);
+        }
+        for newest in &self.newest {
+            newest.run(layout, out);
+        }
+    }
+}
+
+impl Step {
+    fn run(&self, layout: &Layout, out: &mut Snapshot) {
+        let Some(value) = layout.value(self.line) else {
+            return;
+        };
+        if value.is_nan() {
+            return out.tally_mut().drop_sample(DropReason::NotANumber);
+        }
+        match self.action {
+            Action::Store => out.set(self.slot, value),
+            Action::Fact(fact) => out.set(self.slot, fact),
+            Action::Adjust {
+                scale,
+                sentinel,
+                combine,
+            } => {
+                if sentinel == Some(value) {
+                    return out.tally_mut().drop_sample(DropReason::Sentinel);
+                }
+                let value = scale.apply(value);
+                match combine {
+                    None => out.set(self.slot, value),
+                    Some(Reduce::Sum) => out.add(self.slot, value),
+                    Some(Reduce::Max) => out.raise(self.slot, value),
+                }
+            }
+        }
+    }
+}
+
+impl Newest {
+    fn run(&self, layout: &Layout, out: &mut Snapshot) {
+        let value = |line: u32| layout.value(line).filter(|value| !value.is_nan());
+        let newest = self
+            .candidates
+            .iter()
+            .filter_map(|(line, steps)| Some((value(*line)?, steps)))
+            .reduce(|best, next| if next.0 > best.0 { next } else { best });
+        let Some((_, steps)) = newest else { return };
+        for step in steps {
+            step.run(layout, out);
+        }
+        if self.counts {
+            let outdated = self.candidates.len() as u64 - 1;
+            out.tally_mut().drop_samples(DropReason::Outdated, outdated);
+        }
+    }
+}
+
+/// Makes plans, and keeps the shape that they fill.
+#[derive(Debug)]
+pub(super) struct Planner {
+    catalogue: Arc<Compiled>,
+    /// Holds the shape only: a value marks a series of the newest plan.
+    shape: Snapshot,
+}
+
+impl Planner {
+    pub(super) fn new(catalogue: Arc<Compiled>) -> Self {
+        Self {
+            catalogue,
+            shape: Snapshot::new(),
+        }
+    }
+
+    /// Plans the lines that the newest page has.
+    pub(super) fn plan(&mut self, page: &PageLines, layout: &Layout) -> Plan {
+        self.shape.clear();
+        let families = self.classify(page, layout);
+        let present: HashSet<&str> = families.iter().map(|family| family.key).collect();
+        let mut plan = Plan::default();
+        for family in &families {
+            let verdict = self.plan_family(family, page, &present, &mut plan);
+            plan.tally.unmapped_families += u64::from(verdict == Verdict::Unmapped);
+            plan.report
+                .families
+                .push(self.report(family, page, verdict));
+        }
+        plan.steps.sort_by_key(|step| step.line);
+        plan.shape = Arc::clone(self.shape.shape());
+        plan
+    }
+
+    /// The families of the newest page in order of their first lines.
+    fn classify<'p>(&self, page: &'p PageLines, layout: &Layout) -> Vec<PageFamily<'p>> {
+        let mut families: Vec<PageFamily<'p>> = Vec::new();
+        let mut by_key: HashMap<(&str, bool), usize> = HashMap::new();
+        for (id, line) in (0u32..).zip(&page.lines) {
+            if layout.value(id).is_none() {
+                continue;
+            }
+            let name = self
+                .catalogue
+                .catalogue()
+                .strip(&line.name)
+                .unwrap_or(&line.name);
+            let Class { family, kind, part } = classify(
+                name,
+                line.label("quantile").is_some(),
+                &page.types,
+                &self.catalogue,
+            );
+            let at = *by_key
+                .entry((family, part == Part::Created))
+                .or_insert_with(|| {
+                    families.push(PageFamily {
+                        key: family,
+                        kind,
+                        lines: Vec::new(),
+                    });
+                    families.len() - 1
+                });
+            families[at].lines.push(PageLine { id, line, part });
+        }
+        families
+    }
+
+    fn plan_family(
+        &mut self,
+        family: &PageFamily<'_>,
+        page: &PageLines,
+        present: &HashSet<&str>,
+        plan: &mut Plan,
+    ) -> Verdict {
+        let count = family.lines.len() as u64;
+        if family.lines.iter().all(|line| line.part == Part::Created) {
+            plan.tally.drop_samples(DropReason::LeftOut, count);
+            return Verdict::LeftOut("the time its series were made, not data".to_owned());
+        }
+        let catalogue = Arc::clone(&page.catalogue);
+        let rows = catalogue.rows(family.key);
+        if rows.is_empty() {
+            let full = family.full_name();
+            let left_out = catalogue.catalogue().left_out.iter();
+            let mut left_out =
+                left_out.filter(|entry| entry.matches(full) || entry.matches(family.key));
+            return if let Some(entry) = left_out.next() {
+                plan.tally.drop_samples(DropReason::LeftOut, count);
+                Verdict::LeftOut(entry.why.to_string())
+            } else {
+                plan.tally.drop_samples(DropReason::Unmapped, count);
+                Verdict::Unmapped
+            };
+        }
+        let mut mapped = Vec::new();
+        let mut otherwise = None;
+        for (row, desc) in rows.iter().map(|row| catalogue.row(*row)) {
+            if !same_type(row.kind, family.kind) {
+                continue;
+            }
+            if let Some(better) = row
+                .superseded_by
+                .iter()
+                .find(|better| present.contains(&***better))
+            {
+                otherwise = Some((
+                    DropReason::Superseded,
+                    Verdict::Superseded(better.to_string()),
+                ));
+                continue;
+            }
+            match (&row.output, desc) {
+                (Output::Drop(why), _) => {
+                    otherwise = Some((DropReason::LeftOut, Verdict::LeftOut(why.to_string())));
+                }
+                (_, None) => {}
+                (_, Some(desc)) => {
+                    RowPlanner {
+                        row,
+                        desc,
+                        shape: &mut self.shape,
+                        plan,
+                        first: mapped.is_empty(),
+                    }
+                    .run(family);
+                    mapped.push(desc.name().to_owned());
+                }
+            }
+        }
+        if !mapped.is_empty() {
+            return Verdict::Mapped(mapped);
+        }
+        let (reason, verdict) = otherwise.unwrap_or_else(|| {
+            let expected = rows.iter().map(|row| catalogue.row(*row).0.kind).collect();
+            (DropReason::TypeClash, Verdict::TypeClash(expected))
+        });
+        plan.tally.drop_samples(reason, count);
+        verdict
+    }
+
+    fn report(&self, family: &PageFamily<'_>, page: &PageLines, verdict: Verdict) -> FamilyReport {
+        let row = page
+            .catalogue
+            .rows(family.key)
+            .iter()
+            .map(|row| self.catalogue.row(*row).0);
+        let row = row.reduce(|best, next| {
+            if same_type(best.kind, family.kind) {
+                best
+            } else {
+                next
+            }
+        });
+        let releases = row.map_or_else(String::new, |row| {
+            let all: Vec<String> = row.releases.iter().map(ToString::to_string).collect();
+            all.join(", ")
+        });
+        FamilyReport {
+            name: family.full_name().to_owned(),
+            kind: family.kind,
+            samples: family.lines.len(),
+            verdict,
+            releases,
+            note: row.map_or_else(String::new, |row| row.note.to_string()),
+        }
+    }
+}
+
+/// A family of the page with its lines.
+pub(super) struct PageFamily<'p> {
+    key: &'p str,
+    kind: MetricType,
+    pub(super) lines: Vec<PageLine<'p>>,
+}
+
+pub(super) struct PageLine<'p> {
+    pub(super) id: u32,
+    pub(super) line: &'p Line,
+    pub(super) part: Part,
+}
+
+impl<'p> PageFamily<'p> {
+    /// The name as on the page: the first sample's, without what makes it a part.
+    fn full_name(&self) -> &'p str {
+        let Some(first) = self.lines.first() else {
+            return self.key;
+        };
+        let name: &'p str = &first.line.name;
+        let prefix = name.find(self.key).unwrap_or(0);
+        name.get(..prefix + self.key.len()).unwrap_or(name)
+    }
+}
+
+/// Whether a row of one type means a family that the page gives another.
+fn same_type(row: MetricType, page: MetricType) -> bool {
+    use MetricType::{Gauge, Info, StateSet, Unknown};
+    row == page
+        || page == Unknown
+        || (matches!(row, Gauge | Info | StateSet) && matches!(page, Gauge | Info | StateSet))
+}
