@@ -104,12 +104,18 @@ impl Source for PageSource {
         let mut state = self.state.lock().await;
         let State { page, translator } = &mut *state;
         let fetched = self.client.get(page, Instant::now() + self.timeout).await;
-        let meta = fetched.map_err(|error| CollectError::new(error.reason(), error))?;
+        let meta = match fetched {
+            Ok(meta) => meta,
+            Err(error) => {
+                // Most wanted when the certificate is why nothing could be read.
+                out.tally_mut().certificate_expiry_seconds = error.certificate_not_after();
+                return Err(error.into());
+            }
+        };
         let format = Format::sniff(page.bytes(), meta.content_type());
-        translator
-            .translate(page.bytes(), format, out)
-            .map_err(|error| self.unreadable(page.bytes(), error))?;
+        let translated = translator.translate(page.bytes(), format, out);
         out.tally_mut().certificate_expiry_seconds = meta.certificate_not_after();
+        translated.map_err(|error| self.unreadable(page.bytes(), error))?;
         self.judge(translator.report(), out)
     }
 }

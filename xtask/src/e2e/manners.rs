@@ -60,7 +60,7 @@ pub(crate) fn run(binaries: &Binaries, report: &mut Report) {
             let output = Command::new(program).arg("--help").output()?;
             let said = String::from_utf8(output.stdout)?;
             ensure!(output.status.success(), "{}", output.status);
-            ensure!(said.contains("Example"), "no example in:\n{said}");
+            ensure!(has_example(&said, &name), "no example in:\n{said}");
             passed("")
         });
         report.check(
@@ -288,7 +288,7 @@ fn wrong_flag(program: &Path) -> Result<Verdict> {
         let name = program.file_name().unwrap_or_default().to_string_lossy();
         ensure!(status.code() == Some(2), "{arguments:?}: {status}, {said}");
         ensure!(
-            has_example(&said, &name) || said.contains("for instance"),
+            has_example(&said, &name) || said.to_lowercase().contains("for instance"),
             "{arguments:?}: no example in:\n{said}"
         );
     }

@@ -420,3 +420,21 @@ fn a_page_that_fails_leaves_an_empty_snapshot() {
     assert_eq!(error.line(), 2);
     assert_eq!(snapshot.value("llm_g", &[]), None);
 }
+
+#[test]
+fn a_name_without_the_prefix_is_somebody_elses() {
+    let mut translator = translator([gauge("load")]);
+    let snapshot = run(
+        &mut translator,
+        "# TYPE load gauge\nload 7\n# TYPE x:load gauge\nx:load 1\n",
+    );
+    assert_eq!(snapshot.value("llm_g", &[]), Some(1.0));
+    assert_eq!(snapshot.tally().dropped(DropReason::Unmapped), 1);
+    let names: Vec<_> = translator
+        .report()
+        .families
+        .iter()
+        .map(|family| family.name.as_str())
+        .collect();
+    assert_eq!(names, ["load", "x:load"]);
+}
