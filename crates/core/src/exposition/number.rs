@@ -21,7 +21,7 @@ pub(crate) fn value(text: &[u8]) -> Result<f64, NumberFault> {
 }
 
 /// The value that is written at `from..to` of `page`.
-#[inline]
+#[inline(always)]
 pub(crate) fn value_at(page: &[u8], from: usize, to: usize) -> Result<f64, NumberFault> {
     match small_integer(page, from, to) {
         Some(value) => Ok(value),
@@ -30,7 +30,7 @@ pub(crate) fn value_at(page: &[u8], from: usize, to: usize) -> Result<f64, Numbe
 }
 
 /// `digits` and `digits.0`, which is most of what engines send: exact without rounding up to 2^53.
-#[inline]
+#[inline(always)]
 #[expect(
     clippy::cast_precision_loss,
     reason = "at most 15 digits: below 2^53, so the cast is exact"
@@ -55,7 +55,7 @@ fn small_integer(page: &[u8], from: usize, to: usize) -> Option<f64> {
 
 /// The number that the last `len` (1 to 8) bytes before `to` spell, if they are digits. Eight bytes
 /// are read at once where the page has them; those before the digits are overwritten by zeros.
-#[inline]
+#[inline(always)]
 fn eight_digits(page: &[u8], to: usize, len: usize) -> Option<u64> {
     const ZEROS: u64 = 0x3030_3030_3030_3030;
     let Some(bytes) = page.get(..to).and_then(|before| before.last_chunk::<8>()) else {
@@ -87,7 +87,7 @@ fn few_digits(text: &[u8]) -> Option<u64> {
 
 /// A decimal whose digits, taken as an integer, and whose power of ten are both exact as floats:
 /// then one multiplication or division rounds once, so correctly. Everything else goes to `exact`.
-#[inline]
+#[inline(never)]
 #[expect(
     clippy::cast_precision_loss,
     reason = "at most 2^53, so the cast is exact"

@@ -107,21 +107,35 @@ impl<'a> Parser<'a> {
         self.entry
     }
 
-    /// The next entry or what is wrong with it; the place reached stays where it is on a fault.
-    pub(crate) fn step(&mut self) -> Option<Result<Entry<'a>, Fault>> {
-        self.entry = self.at;
+    /// The next entry, if it is on a line of the ordinary form.
+    #[inline(always)]
+    fn ordinary(&mut self) -> Option<Entry<'a>> {
         let Options { format, limits, .. } = &self.options;
-        let fast = scan::entry(
+        let (entry, next) = scan::entry(
             self.machine,
             self.page,
             self.at,
             *format,
             limits,
             &mut self.scratch,
-        );
-        let (entry, next) = match fast {
-            Some(found) => found,
-            None => match plain::entry(self.page, &mut self.entry, self.whole, *format, limits) {
+        )?;
+        if let Entry::Sample(_) = entry {
+            if self.samples >= limits.samples {
+                return None;
+            }
+            self.samples += 1;
+        }
+        self.entry = self.at;
+        self.at = next;
+        Some(entry)
+    }
+
+    /// The next entry of any form, or what is wrong with it.
+    fn other(&mut self) -> Option<Result<Entry<'a>, Fault>> {
+        self.entry = self.at;
+        let Options { format, limits, .. } = &self.options;
+        let (entry, next) =
+            match plain::entry(self.page, &mut self.entry, self.whole, *format, limits) {
                 Ok(Some(found)) => found,
                 Ok(None) => return None,
                 Err(Stop::Fault(fault)) => return Some(Err(fault)),
@@ -133,9 +147,8 @@ impl<'a> Parser<'a> {
                         at: self.page.len(),
                     }));
                 }
-            },
-        };
-        if matches!(entry, Entry::Sample(_)) {
+            };
+        if let Entry::Sample(_) = entry {
             let limit = limits.samples;
             if self.samples >= limit {
                 let kind = ParseErrorKind::TooManySamples { limit };
@@ -149,6 +162,44 @@ impl<'a> Parser<'a> {
         self.at = next;
         self.done = matches!(entry, Entry::Eof);
         Some(Ok(entry))
+    }
+
+    /// The next entry or what is wrong with it; the place reached stays where it is on a fault.
+    pub(crate) fn step(&mut self) -> Option<Result<Entry<'a>, Fault>> {
+        match self.ordinary() {
+            Some(entry) => Some(Ok(entry)),
+            None => self.other(),
+        }
+    }
+
+    /// Goes on at a line that is not of the ordinary form, until there is something to give.
+    #[inline(never)]
+    fn resume(&mut self) -> Option<Result<Entry<'a>, ParseError>> {
+        let mut step = self.other();
+        loop {
+            match step {
+                Some(Ok(entry)) => return Some(Ok(entry)),
+                None => {
+                    self.done = true;
+                    return None;
+                }
+                Some(Err(fault)) => {
+                    if self.options.mode == Mode::Strict || fault.kind.ends_page() {
+                        self.done = true;
+                        return Some(Err(self.locate(fault)));
+                    }
+                    self.skipped += 1;
+                    if self.first_skipped.is_none() {
+                        self.first_skipped = Some(self.locate(fault));
+                    }
+                    if !self.skip_line() {
+                        self.done = true;
+                        return None;
+                    }
+                }
+            }
+            step = self.step();
+        }
     }
 
     /// Whether the last entry was the end of the page.
@@ -177,24 +228,13 @@ impl<'a> Iterator for Parser<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        while !self.done {
-            match self.step() {
-                Some(Ok(entry)) => return Some(Ok(entry)),
-                None => self.done = true,
-                Some(Err(fault)) => {
-                    if self.options.mode == Mode::Strict || fault.kind.ends_page() {
-                        self.done = true;
-                        return Some(Err(self.locate(fault)));
-                    }
-                    self.skipped += 1;
-                    if self.first_skipped.is_none() {
-                        self.first_skipped = Some(self.locate(fault));
-                    }
-                    self.done = !self.skip_line();
-                }
-            }
+        if self.done {
+            return None;
         }
-        None
+        match self.ordinary() {
+            Some(entry) => Some(Ok(entry)),
+            None => self.resume(),
+        }
     }
 }
 

@@ -15,8 +15,6 @@ pub(super) struct Classes {
     pub(super) equals: u64,
     /// `,`
     pub(super) comma: u64,
-    /// `{`
-    pub(super) brace: u64,
     /// `:`
     pub(super) colon: u64,
     /// `0` to `9`
@@ -30,6 +28,7 @@ pub(super) struct Classes {
 /// What a metadata line needs to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Few {
+    pub(super) space: u64,
     pub(super) newline: u64,
     pub(super) backslash: u64,
     pub(super) high: u64,
@@ -105,6 +104,12 @@ fn words(bytes: &[u8; 64]) -> [u64; 8] {
     words
 }
 
+/// Where the quotes of a block are, by means that every machine has.
+#[inline]
+pub(super) fn quotes(bytes: &[u8; 64]) -> u64 {
+    mask(&words(bytes), |w| equal(w, b'"'))
+}
+
 impl Block for Portable {
     #[inline(always)]
     fn classes(self, bytes: &[u8; 64]) -> Classes {
@@ -121,7 +126,6 @@ impl Block for Portable {
             space: mask(&words, |w| equal(w, b' ')),
             equals: mask(&words, |w| equal(w, b'=')),
             comma: mask(&words, |w| equal(w, b',')),
-            brace: mask(&words, |w| equal(w, b'{')),
             colon: mask(&words, |w| equal(w, b':')),
             digit,
             word: letter | digit,
@@ -133,6 +137,7 @@ impl Block for Portable {
     fn few(self, bytes: &[u8; 64]) -> Few {
         let words = words(bytes);
         Few {
+            space: mask(&words, |w| equal(w, b' ')),
             newline: mask(&words, |w| equal(w, b'\n')),
             backslash: mask(&words, |w| equal(w, b'\\')),
             high: mask(&words, |w| w & HIGH),
@@ -154,7 +159,6 @@ pub(super) mod tests {
             space: mask(&|b| b == b' '),
             equals: mask(&|b| b == b'='),
             comma: mask(&|b| b == b','),
-            brace: mask(&|b| b == b'{'),
             colon: mask(&|b| b == b':'),
             digit: mask(&|b| b.is_ascii_digit()),
             word: mask(&|b| b.is_ascii_alphanumeric() || b == b'_'),
@@ -172,6 +176,7 @@ pub(super) mod tests {
             let want = naive(&bytes);
             assert_eq!(block.classes(&bytes), want, "{shift}");
             let few = Few {
+                space: want.space,
                 newline: want.newline,
                 backslash: want.backslash,
                 high: want.high,
