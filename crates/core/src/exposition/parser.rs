@@ -7,7 +7,7 @@ use super::entry::Entry;
 use super::error::{Origin, ParseError, ParseErrorKind};
 use super::format::{Mode, Options};
 use super::plain::{self, Fault, Stop};
-use super::scan::{self, Machine, Scratch, Variant};
+use super::scan::{Lines, Machine, Variant};
 
 /// The entries of a page, in its order.
 ///
@@ -44,7 +44,7 @@ use super::scan::{self, Machine, Scratch, Variant};
 /// ```
 #[derive(Clone)]
 pub struct Parser<'a> {
-    page: &'a [u8],
+    lines: Lines<'a>,
     /// Where the next entry begins.
     at: usize,
     /// Where the last entry began.
@@ -56,8 +56,6 @@ pub struct Parser<'a> {
     skipped: u64,
     first_skipped: Option<ParseError>,
     done: bool,
-    machine: Machine,
-    scratch: Scratch,
 }
 
 impl<'a> Parser<'a> {
@@ -66,7 +64,7 @@ impl<'a> Parser<'a> {
     pub fn new(page: &'a [u8], options: Options) -> Self {
         let limit = options.limits.page_bytes;
         Self {
-            page: page.get(..limit).unwrap_or(page),
+            lines: Lines::new(page.get(..limit).unwrap_or(page), Machine::best()),
             at: 0,
             entry: 0,
             options,
@@ -75,8 +73,6 @@ impl<'a> Parser<'a> {
             skipped: 0,
             first_skipped: None,
             done: false,
-            machine: Machine::best(),
-            scratch: Scratch::new(),
         }
     }
 
@@ -85,7 +81,7 @@ impl<'a> Parser<'a> {
     #[doc(hidden)]
     #[must_use]
     pub fn with_variant(mut self, variant: Variant) -> Self {
-        self.machine = Machine::of(variant);
+        self.lines = Lines::new(self.lines.page(), Machine::of(variant));
         self
     }
 
@@ -111,14 +107,7 @@ impl<'a> Parser<'a> {
     #[inline(always)]
     fn ordinary(&mut self) -> Option<Entry<'a>> {
         let Options { format, limits, .. } = &self.options;
-        let (entry, next) = scan::entry(
-            self.machine,
-            self.page,
-            self.at,
-            *format,
-            limits,
-            &mut self.scratch,
-        )?;
+        let (entry, next) = self.lines.entry(self.at, *format, limits)?;
         if let Entry::Sample(_) = entry {
             if self.samples >= limits.samples {
                 return None;
@@ -134,20 +123,25 @@ impl<'a> Parser<'a> {
     fn other(&mut self) -> Option<Result<Entry<'a>, Fault>> {
         self.entry = self.at;
         let Options { format, limits, .. } = &self.options;
-        let (entry, next) =
-            match plain::entry(self.page, &mut self.entry, self.whole, *format, limits) {
-                Ok(Some(found)) => found,
-                Ok(None) => return None,
-                Err(Stop::Fault(fault)) => return Some(Err(fault)),
-                Err(Stop::Incomplete) => {
-                    let limit = limits.page_bytes;
-                    let kind = ParseErrorKind::PageTooLong { limit };
-                    return Some(Err(Fault {
-                        kind,
-                        at: self.page.len(),
-                    }));
-                }
-            };
+        let (entry, next) = match plain::entry(
+            self.lines.page(),
+            &mut self.entry,
+            self.whole,
+            *format,
+            limits,
+        ) {
+            Ok(Some(found)) => found,
+            Ok(None) => return None,
+            Err(Stop::Fault(fault)) => return Some(Err(fault)),
+            Err(Stop::Incomplete) => {
+                let limit = limits.page_bytes;
+                let kind = ParseErrorKind::PageTooLong { limit };
+                return Some(Err(Fault {
+                    kind,
+                    at: self.lines.page().len(),
+                }));
+            }
+        };
         if let Entry::Sample(_) = entry {
             let limit = limits.samples;
             if self.samples >= limit {
@@ -209,17 +203,17 @@ impl<'a> Parser<'a> {
 
     /// Goes on behind the line that the last fault was in; `false` where it was the last one.
     pub(crate) fn skip_line(&mut self) -> bool {
-        let rest = self.page.get(self.entry..).unwrap_or_default();
+        let rest = self.lines.page().get(self.entry..).unwrap_or_default();
         match memchr::memchr(b'\n', rest) {
             Some(newline) => self.at = self.entry + newline + 1,
-            None => self.at = self.page.len(),
+            None => self.at = self.lines.page().len(),
         }
-        self.at < self.page.len() || !rest.is_empty()
+        self.at < self.lines.page().len() || !rest.is_empty()
     }
 
     #[cold]
     fn locate(&self, fault: Fault) -> ParseError {
-        ParseError::locate(fault.kind, fault.at, self.page, Origin::default())
+        ParseError::locate(fault.kind, fault.at, self.lines.page(), Origin::default())
     }
 }
 
@@ -244,7 +238,7 @@ impl fmt::Debug for Parser<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Parser")
             .field("offset", &self.at)
-            .field("bytes", &self.page.len())
+            .field("bytes", &self.lines.page().len())
             .field("options", &self.options)
             .field("skipped_lines", &self.skipped)
             .finish_non_exhaustive()

@@ -34,11 +34,25 @@ pub(super) struct Few {
     pub(super) high: u64,
 }
 
+/// What the end of a string needs to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct String {
+    pub(super) quote: u64,
+    /// Newlines, backslashes, anything above 0x7f.
+    pub(super) unusual: u64,
+}
+
 /// How masks are made. Every implementation gives the same masks.
 pub(super) trait Block: Copy {
     fn classes(self, bytes: &[u8; 64]) -> Classes;
 
     fn few(self, bytes: &[u8; 64]) -> Few;
+
+    /// What a string's end needs to know.
+    fn string(self, bytes: &[u8; 64]) -> String;
+
+    /// Where two blocks are equal.
+    fn equal(self, a: &[u8; 64], b: &[u8; 64]) -> u64;
 
     /// Bit *n* of the result is the parity of bits 0 to *n*.
     #[inline(always)]
@@ -134,6 +148,25 @@ impl Block for Portable {
     }
 
     #[inline(always)]
+    fn string(self, bytes: &[u8; 64]) -> String {
+        let words = words(bytes);
+        String {
+            quote: mask(&words, |w| equal(w, b'"')),
+            unusual: mask(&words, |w| equal(w, b'\n') | equal(w, b'\\') | w & HIGH),
+        }
+    }
+
+    #[inline(always)]
+    fn equal(self, a: &[u8; 64], b: &[u8; 64]) -> u64 {
+        let (a, b) = (words(a), words(b));
+        let mut differences = [0; 8];
+        for (d, (a, b)) in differences.iter_mut().zip(a.iter().zip(&b)) {
+            *d = a ^ b;
+        }
+        mask(&differences, |w| equal(w, 0))
+    }
+
+    #[inline(always)]
     fn few(self, bytes: &[u8; 64]) -> Few {
         let words = words(bytes);
         Few {
@@ -182,6 +215,20 @@ pub(super) mod tests {
                 high: want.high,
             };
             assert_eq!(block.few(&bytes), few, "{shift}");
+            let unusual = want.newline | want.backslash | want.high;
+            assert_eq!(
+                block.string(&bytes),
+                String {
+                    quote: want.quote,
+                    unusual
+                },
+                "{shift}"
+            );
+            let mut other = bytes;
+            let at = usize::from(shift) % 64;
+            other[at] ^= shift | 1;
+            assert_eq!(block.equal(&bytes, &other), !(1 << at), "{shift}");
+            assert_eq!(block.equal(&bytes, &bytes), u64::MAX, "{shift}");
         }
         for bits in [0, 1, 1 << 63, u64::MAX, 0x8421_1248_0f0f_3355, 0b1001_0110] {
             let mut parity = 0;

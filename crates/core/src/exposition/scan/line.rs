@@ -27,28 +27,28 @@ use crate::exposition::number;
 use crate::exposition::text::{Escapes, Text};
 use crate::exposition::{Format, Limits};
 
-/// Blocks of the longest series that is tried: 4 KiB.
-const BLOCKS: usize = 64;
+/// Blocks of the longest series that is tried: 2 KiB.
+const BLOCKS: usize = 32;
 const MORE: usize = BLOCKS - 2;
+/// The most labels that are told apart here.
+const LABELS: usize = 64;
+
+/// Reads the lines of one page.
+#[derive(Clone)]
+pub(crate) struct Lines<'a> {
+    page: &'a [u8],
+    machine: Machine,
+    /// What it says of the line before is used for the next one, so it belongs to `page`.
+    work: Work,
+}
 
 /// Memory that one line uses and the next one overwrites.
 #[derive(Clone)]
-pub(crate) struct Scratch {
+struct Work {
     found: Found,
+    last: Last,
     /// Quotes of each block of the series behind the first two.
     more: [u64; MORE],
-    /// What stands for a label name when they are compared.
-    keys: [u64; BLOCKS],
-}
-
-impl Scratch {
-    pub(crate) const fn new() -> Self {
-        Self {
-            found: Found::NOTHING,
-            more: [0; MORE],
-            keys: [0; BLOCKS],
-        }
-    }
 }
 
 /// A line that was found to be of the ordinary form: the parts an entry is made of. They go through
@@ -98,78 +98,101 @@ enum Verdict {
     Type,
 }
 
-/// The entry of the line that begins at `start`, and where the next line begins; `None` where
-/// `plain` has to say what the line is.
-#[inline(always)]
-pub(crate) fn entry<'a>(
-    machine: Machine,
-    page: &'a [u8],
-    start: usize,
-    format: Format,
-    limits: &Limits,
-    scratch: &mut Scratch,
-) -> Option<(Entry<'a>, usize)> {
-    let verdict = match machine {
-        Machine::Plain => Verdict::Other,
-        Machine::Portable => portable(page, start, format, limits, scratch),
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: the token proves the features that the function is compiled with.
-        Machine::Avx2(token) => unsafe { avx2(token, page, start, format, limits, scratch) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: the token proves the features that the function is compiled with.
-        Machine::Avx512(token) => unsafe { avx512(token, page, start, format, limits, scratch) },
-    };
-    let found = &scratch.found;
-    // SAFETY: any other verdict says that the line's first `len` bytes are within the page and UTF-8
-    // (each byte of them was seen not to be above 0x7f, or they were checked), and that `name` and,
-    // for metadata, the blank behind it are within them and ASCII.
-    let cut = |from: usize, to: usize| unsafe {
-        debug_assert!(std::str::from_utf8(&page[start + from..start + to]).is_ok());
-        std::str::from_utf8_unchecked(page.get_unchecked(start + from..start + to))
-    };
-    let metadata_name = || Text::new(cut(NAME, NAME + found.name), Escapes::None);
-    let entry = match verdict {
-        Verdict::Other => return None,
-        Verdict::Sample => {
-            // SAFETY: the verdict says that the text is a series of the ordinary form with these
-            // labels and this brace; the quotes are those of its first two blocks, escaped ones left
-            // out, and longer series with backslashes were turned away.
-            let line = unsafe {
-                Line::marked(
-                    cut(0, found.len),
-                    found.name,
-                    found.labels,
-                    found.quotes,
-                    found.backslash,
-                )
-            };
-            let value_at = start + found.len + 1;
-            Entry::Sample(Sample {
-                line,
-                value: found.value,
-                value_offset: value_at,
-                value_len: found.value_end - value_at,
-                timestamp: found.timestamp,
-            })
+impl<'a> Lines<'a> {
+    pub(crate) const fn new(page: &'a [u8], machine: Machine) -> Self {
+        let work = Work {
+            found: Found::NOTHING,
+            last: Last::NONE,
+            more: [0; MORE],
+        };
+        Self {
+            page,
+            machine,
+            work,
         }
-        Verdict::Help => {
-            let text = cut(NAME + found.name + 1, found.len);
-            let help = match format {
-                _ if !found.backslash => Text::new(text, Escapes::None),
-                Format::OpenMetrics100 => Text::with(text, Escapes::Quoted),
-                Format::Text004 | Format::Text100 => Text::with(text, Escapes::Help),
-            };
-            Entry::Help {
-                name: metadata_name(),
-                help,
+    }
+
+    pub(crate) const fn page(&self) -> &'a [u8] {
+        self.page
+    }
+
+    /// The entry of the line that begins at `start`, and where the next line begins; `None` where
+    /// `plain` has to say what the line is.
+    #[inline(always)]
+    pub(crate) fn entry(
+        &mut self,
+        start: usize,
+        format: Format,
+        limits: &Limits,
+    ) -> Option<(Entry<'a>, usize)> {
+        let Self {
+            page,
+            machine,
+            work,
+        } = self;
+        let page = *page;
+        let verdict = match *machine {
+            Machine::Plain => Verdict::Other,
+            Machine::Portable => portable(page, start, format, limits, work),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the token proves the features that the function is compiled with.
+            Machine::Avx2(token) => unsafe { avx2(token, page, start, format, limits, work) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the token proves the features that the function is compiled with.
+            Machine::Avx512(token) => unsafe { avx512(token, page, start, format, limits, work) },
+        };
+        let found = &work.found;
+        // SAFETY: any verdict but `Other` says that the line's first `len` bytes are within the page
+        // and UTF-8 (each byte of them was seen not to be above 0x7f, or they were checked), and that
+        // `name` and, for metadata, the blank behind it are within them and ASCII.
+        let cut = |from: usize, to: usize| unsafe {
+            debug_assert!(std::str::from_utf8(&page[start + from..start + to]).is_ok());
+            std::str::from_utf8_unchecked(page.get_unchecked(start + from..start + to))
+        };
+        let metadata_name = || Text::new(cut(NAME, NAME + found.name), Escapes::None);
+        let entry = match verdict {
+            Verdict::Other => return None,
+            Verdict::Sample => {
+                // SAFETY: the verdict says that the text is a series of the ordinary form with these
+                // labels and this brace; the quotes are those of its first two blocks, escaped ones
+                // left out, and longer series with backslashes were turned away.
+                let line = unsafe {
+                    Line::marked(
+                        cut(0, found.len),
+                        found.name,
+                        found.labels,
+                        found.quotes,
+                        found.backslash,
+                    )
+                };
+                let value_at = start + found.len + 1;
+                Entry::Sample(Sample {
+                    line,
+                    value: found.value,
+                    value_offset: value_at,
+                    value_len: found.value_end - value_at,
+                    timestamp: found.timestamp,
+                })
             }
-        }
-        Verdict::Type => Entry::Type {
-            name: metadata_name(),
-            kind: found.kind,
-        },
-    };
-    Some((entry, found.next))
+            Verdict::Help => {
+                let text = cut(NAME + found.name + 1, found.len);
+                let help = match format {
+                    _ if !found.backslash => Text::new(text, Escapes::None),
+                    Format::OpenMetrics100 => Text::with(text, Escapes::Quoted),
+                    Format::Text004 | Format::Text100 => Text::with(text, Escapes::Help),
+                };
+                Entry::Help {
+                    name: metadata_name(),
+                    help,
+                }
+            }
+            Verdict::Type => Entry::Type {
+                name: metadata_name(),
+                kind: found.kind,
+            },
+        };
+        Some((entry, found.next))
+    }
 }
 
 #[inline(never)]
@@ -178,9 +201,9 @@ fn portable(
     start: usize,
     format: Format,
     limits: &Limits,
-    scratch: &mut Scratch,
+    work: &mut Work,
 ) -> Verdict {
-    line(Portable, page, start, format, limits, scratch)
+    line(Portable, page, start, format, limits, work)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -192,9 +215,9 @@ fn avx2(
     start: usize,
     format: Format,
     limits: &Limits,
-    scratch: &mut Scratch,
+    work: &mut Work,
 ) -> Verdict {
-    line(token, page, start, format, limits, scratch)
+    line(token, page, start, format, limits, work)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -206,9 +229,9 @@ fn avx512(
     start: usize,
     format: Format,
     limits: &Limits,
-    scratch: &mut Scratch,
+    work: &mut Work,
 ) -> Verdict {
-    line(token, page, start, format, limits, scratch)
+    line(token, page, start, format, limits, work)
 }
 
 #[inline(always)]
@@ -218,12 +241,12 @@ fn line(
     start: usize,
     format: Format,
     limits: &Limits,
-    scratch: &mut Scratch,
+    work: &mut Work,
 ) -> Verdict {
     let verdict = match page.get(start) {
-        Some(b'#') => metadata(block, page, start, limits, &mut scratch.found),
+        Some(b'#') => metadata(block, page, start, limits, &mut work.found),
         Some(b'a'..=b'z' | b'A'..=b'Z' | b'_' | b':') => {
-            sample(block, page, start, format, limits, scratch)
+            sample(block, page, start, format, limits, work)
         }
         _ => None,
     };
@@ -440,13 +463,87 @@ fn series(block: impl Block, page: &[u8], start: usize, more: &mut [u64; MORE]) 
     None
 }
 
+/// The sample before, which the next one mostly is the like of: one bucket follows another.
+#[derive(Clone, Copy)]
+struct Last {
+    start: usize,
+    series: Series,
+}
+
+impl Last {
+    const NONE: Self = Self {
+        start: 0,
+        series: Series {
+            len: 0,
+            brace: 0,
+            labels: 0,
+            high: false,
+            backslash: false,
+            last: 0,
+            ends: 0,
+            quotes: [0; 2],
+        },
+    };
+}
+
+/// The series at `start`, if it differs from the last one in the value of one label only. The rest
+/// was judged before, so that comparing it is enough. Series of up to 128 bytes, all ASCII.
+#[inline(always)]
+fn repeat(block: impl Block, page: &[u8], start: usize, last: &Last) -> Option<Series> {
+    let series = &last.series;
+    if series.labels == 0 || series.len >= 128 || series.high || series.backslash {
+        return None;
+    }
+    let at = |from: usize| {
+        page.get(from..from + 64)
+            .and_then(|block| block.first_chunk::<64>())
+    };
+    let mut same = (!block.equal(at(last.start)?, at(start)?)).trailing_zeros() as usize;
+    if same == 64 {
+        same += (!block.equal(at(last.start + 64)?, at(start + 64)?)).trailing_zeros() as usize;
+        if same == 128 {
+            return None;
+        }
+    }
+    let quotes = u128::from(series.quotes[0]) | u128::from(series.quotes[1]) << 64;
+    let before = quotes & !(u128::MAX << same);
+    // The difference begins inside a string where an odd number of quotes is before it.
+    if before.count_ones() & 1 == 0 {
+        return None;
+    }
+    let closing = (quotes >> same).trailing_zeros() as usize + same;
+    let string = block.string(at(start + same)?);
+    let len = string.quote.trailing_zeros() as usize;
+    if len == 64 || string.unusual & !(u64::MAX << len) != 0 {
+        return None;
+    }
+    let now = same + len;
+    // From the closing quote to the blank, both included.
+    let rest = series.len + 1 - closing;
+    let differs = !block.equal(at(last.start + closing)?, at(start + now)?);
+    let moved = series.len + now - closing;
+    if (differs.trailing_zeros() as usize) < rest || rest > 64 || moved >= 128 {
+        return None;
+    }
+    let quotes = before | quotes >> closing << now;
+    // The value is behind the blank, in a block that begins there.
+    let few = block.few(at(start + moved + 1)?);
+    Some(Series {
+        len: moved,
+        last: moved + 1,
+        ends: few.newline | few.space,
+        quotes: [quotes as u64, (quotes >> 64) as u64],
+        ..*series
+    })
+}
+
 /// Whether no label name occurs twice; may say no where `plain` would say yes.
 #[inline(always)]
-fn distinct(page: &[u8], start: usize, series: &Series, scratch: &mut Scratch) -> bool {
+fn distinct(page: &[u8], start: usize, series: &Series, work: &mut Work) -> bool {
     if series.labels < 2 {
         return true;
     }
-    let mut quotes = Quotes::new(series.quotes, &scratch.more);
+    let mut quotes = Quotes::new(series.quotes, &work.more);
     let mut name = series.brace + 1;
     // Names of different lengths differ. A bit a length, modulo 64.
     let mut seen = 0u64;
@@ -464,7 +561,7 @@ fn distinct(page: &[u8], start: usize, series: &Series, scratch: &mut Scratch) -
             start,
             (series.brace + 1, series.labels),
             series.quotes,
-            scratch,
+            work,
         )
 }
 
@@ -517,12 +614,13 @@ fn all_differ(
     start: usize,
     (mut name, labels): (usize, usize),
     quotes: [u64; 2],
-    scratch: &mut Scratch,
+    work: &mut Work,
 ) -> bool {
-    let Some(keys) = scratch.keys.get_mut(..labels) else {
+    let mut keys = [0; LABELS];
+    let Some(keys) = keys.get_mut(..labels) else {
         return false;
     };
-    let mut quotes = Quotes::new(quotes, &scratch.more);
+    let mut quotes = Quotes::new(quotes, &work.more);
     for n in 0..keys.len() {
         let (open, close) = quotes.pair();
         let len = open - 1 - name;
@@ -562,15 +660,23 @@ fn sample(
     start: usize,
     format: Format,
     limits: &Limits,
-    scratch: &mut Scratch,
+    work: &mut Work,
 ) -> Option<Verdict> {
-    let series = series(block, page, start, &mut scratch.more)?;
-    if series.labels > limits.labels
-        || series.len > limits.label_value_bytes
-        || series.backslash && series.len > 128
-        || series.high && std::str::from_utf8(page.get(start..start + series.len)?).is_err()
-        || !distinct(page, start, &series, scratch)
-    {
+    let series = match repeat(block, page, start, &work.last) {
+        Some(series) => series,
+        None => {
+            let series = series(block, page, start, &mut work.more)?;
+            if series.labels > limits.labels
+                || series.backslash && series.len > 128
+                || series.high && std::str::from_utf8(page.get(start..start + series.len)?).is_err()
+                || !distinct(page, start, &series, work)
+            {
+                return None;
+            }
+            series
+        }
+    };
+    if series.len > limits.label_value_bytes {
         return None;
     }
 
@@ -598,7 +704,8 @@ fn sample(
     if newline - start > limits.line_bytes {
         return None;
     }
-    let found = &mut scratch.found;
+    work.last = Last { start, series };
+    let found = &mut work.found;
     found.next = newline + 1;
     found.name = series.brace;
     found.len = series.len;

@@ -5,7 +5,7 @@
 
 use std::arch::x86_64::*;
 
-use super::block::{Block, Classes, Few};
+use super::block::{Block, Classes, Few, String};
 
 /// The machine has AVX2, carry-less multiplication and the bit instructions of its age.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +91,30 @@ impl Block for Avx512 {
                 word: has(WORD),
                 high: _mm512_movepi8_mask(v),
             }
+        }
+    }
+
+    #[inline(always)]
+    fn string(self, bytes: &[u8; 64]) -> String {
+        // SAFETY: `self` proves the instructions; the load reads the 64 bytes of the array.
+        unsafe {
+            let v = _mm512_loadu_si512(bytes.as_ptr().cast());
+            let is = |b: u8| _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8(b.cast_signed()));
+            String {
+                quote: is(b'"'),
+                unusual: is(b'\n') | is(b'\\') | _mm512_movepi8_mask(v),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn equal(self, a: &[u8; 64], b: &[u8; 64]) -> u64 {
+        // SAFETY: `self` proves the instructions; the loads read the 64 bytes of each array.
+        unsafe {
+            _mm512_cmpeq_epi8_mask(
+                _mm512_loadu_si512(a.as_ptr().cast()),
+                _mm512_loadu_si512(b.as_ptr().cast()),
+            )
         }
     }
 
@@ -209,6 +233,27 @@ impl Block for Avx2 {
                 word: has(classes, WORD),
                 high: signs(v.0, v.1),
             }
+        }
+    }
+
+    #[inline(always)]
+    fn string(self, bytes: &[u8; 64]) -> String {
+        // SAFETY: `self` proves the instructions, here and in the functions called.
+        unsafe {
+            let v = halves(bytes);
+            String {
+                quote: is(v, b'"'),
+                unusual: is(v, b'\n') | is(v, b'\\') | signs(v.0, v.1),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn equal(self, a: &[u8; 64], b: &[u8; 64]) -> u64 {
+        // SAFETY: `self` proves the instructions, here and in the functions called.
+        unsafe {
+            let (a, b) = (halves(a), halves(b));
+            signs(_mm256_cmpeq_epi8(a.0, b.0), _mm256_cmpeq_epi8(a.1, b.1))
         }
     }
 
