@@ -4,6 +4,7 @@
 //! [`check`](fn@check) says what is wrong with a page that parses.
 
 mod check;
+mod chunked;
 mod entry;
 mod error;
 mod format;
@@ -15,6 +16,7 @@ mod scan;
 mod text;
 
 pub use check::{Finding, FindingKind, check};
+pub use chunked::ChunkedParser;
 pub use entry::{Entry, Exemplar, Labels, Sample};
 pub use error::{Excerpt, ParseError, ParseErrorKind};
 pub use format::{Format, Limits, Mode, Options, UnknownFormat};

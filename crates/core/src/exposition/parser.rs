@@ -9,6 +9,15 @@ use super::format::{Mode, Options};
 use super::plain::{self, Fault, Stop};
 use super::scan::{Lines, Machine, Variant};
 
+/// What comes next in the part of a page that is at hand.
+pub(crate) enum Part<'a> {
+    Entry(Entry<'a>),
+    Fault(Fault),
+    /// The entry that begins at [`Parser::entry_offset`] does not end here.
+    Incomplete,
+    End,
+}
+
 /// The entries of a page, in its order.
 ///
 /// One pass, no allocation; entries borrow from the page. Every line is validated whole before its
@@ -120,56 +129,91 @@ impl<'a> Parser<'a> {
     }
 
     /// The next entry of any form, or what is wrong with it.
-    fn other(&mut self) -> Option<Result<Entry<'a>, Fault>> {
+    fn other(&mut self) -> Part<'a> {
         self.entry = self.at;
         let Options { format, limits, .. } = &self.options;
-        let (entry, next) = match plain::entry(
+        let step = plain::entry(
             self.lines.page(),
             &mut self.entry,
             self.whole,
             *format,
             limits,
-        ) {
+        );
+        let (entry, next) = match step {
             Ok(Some(found)) => found,
-            Ok(None) => return None,
-            Err(Stop::Fault(fault)) => return Some(Err(fault)),
-            Err(Stop::Incomplete) => {
-                let limit = limits.page_bytes;
-                let kind = ParseErrorKind::PageTooLong { limit };
-                return Some(Err(Fault {
-                    kind,
-                    at: self.lines.page().len(),
-                }));
-            }
+            Ok(None) => return Part::End,
+            Err(Stop::Fault(fault)) => return Part::Fault(fault),
+            Err(Stop::Incomplete) => return Part::Incomplete,
         };
         if let Entry::Sample(_) = entry {
             let limit = limits.samples;
             if self.samples >= limit {
                 let kind = ParseErrorKind::TooManySamples { limit };
-                return Some(Err(Fault {
+                return Part::Fault(Fault {
                     kind,
                     at: self.entry,
-                }));
+                });
             }
             self.samples += 1;
         }
         self.at = next;
         self.done = matches!(entry, Entry::Eof);
-        Some(Ok(entry))
+        Part::Entry(entry)
+    }
+
+    /// A parser of a part of a page whose parts before had `samples` samples.
+    pub(crate) fn part(part: &'a [u8], options: Options, whole: bool, samples: usize) -> Self {
+        let mut parser = Self::new(part, options);
+        parser.lines = Lines::new(part, Machine::best());
+        parser.whole = whole;
+        parser.samples = samples;
+        parser
+    }
+
+    /// What comes next; the place reached stays where it is on a fault.
+    pub(crate) fn part_step(&mut self) -> Part<'a> {
+        match self.ordinary() {
+            Some(entry) => Part::Entry(entry),
+            None => self.other(),
+        }
+    }
+
+    pub(crate) const fn samples(&self) -> usize {
+        self.samples
+    }
+
+    /// Whether all bytes are read.
+    pub(crate) const fn at_end(&self) -> bool {
+        self.at == self.lines.page().len()
     }
 
     /// The next entry or what is wrong with it; the place reached stays where it is on a fault.
     pub(crate) fn step(&mut self) -> Option<Result<Entry<'a>, Fault>> {
-        match self.ordinary() {
-            Some(entry) => Some(Ok(entry)),
-            None => self.other(),
-        }
+        let part = self.part_step();
+        self.complete(part)
+    }
+
+    /// The same where the page is all there is: then an entry that does not end reaches its limit.
+    fn complete(&self, part: Part<'a>) -> Option<Result<Entry<'a>, Fault>> {
+        Some(match part {
+            Part::Entry(entry) => Ok(entry),
+            Part::Fault(fault) => Err(fault),
+            Part::End => return None,
+            Part::Incomplete => {
+                let limit = self.options.limits.page_bytes;
+                Err(Fault {
+                    kind: ParseErrorKind::PageTooLong { limit },
+                    at: self.lines.page().len(),
+                })
+            }
+        })
     }
 
     /// Goes on at a line that is not of the ordinary form, until there is something to give.
     #[inline(never)]
     fn resume(&mut self) -> Option<Result<Entry<'a>, ParseError>> {
-        let mut step = self.other();
+        let part = self.other();
+        let mut step = self.complete(part);
         loop {
             match step {
                 Some(Ok(entry)) => return Some(Ok(entry)),
