@@ -3,11 +3,13 @@
 //! No sockets, no runtime, no clock, no log.
 
 pub mod catalogue;
+pub mod dialect;
 mod error;
 pub mod exposition;
 mod family;
 mod histogram;
 mod label;
+pub mod lint;
 pub mod rollup;
 mod shape;
 mod snapshot;
@@ -16,7 +18,7 @@ mod tally;
 pub mod tokenpath;
 pub mod translate;
 
-pub use error::{CollectError, Reason};
+pub use error::{CollectError, Reason, in_full};
 pub use family::{Desc, MetricType, Unit};
 pub use histogram::{Bucket, Histogram, QuantileValue, Summary};
 pub use label::{Label, LabelSet, is_label_name, is_metric_name};
