@@ -112,6 +112,16 @@ impl<'a> Parser<'a> {
         self.entry
     }
 
+    /// Where in the page the next entry begins, or blank lines before it.
+    pub(crate) const fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// Goes on at another place, which must be the start of a line.
+    pub(crate) const fn seek(&mut self, at: usize) {
+        self.at = at;
+    }
+
     /// The next entry, if it is on a line of the ordinary form.
     #[inline(always)]
     fn ordinary(&mut self) -> Option<Entry<'a>> {

@@ -23,6 +23,7 @@
 #![expect(unsafe_code, reason = "the one audited module: see its documentation")]
 
 mod block;
+pub(crate) mod compare;
 mod line;
 pub(crate) mod marked;
 #[cfg(target_arch = "x86_64")]
