@@ -3,6 +3,7 @@
 use std::iter::FusedIterator;
 
 use super::parser::Parser;
+use super::scan::Machine;
 use super::scan::compare::{Compare, Task, dispatch};
 use super::{Entry, Options, ParseError, Variant};
 
@@ -130,6 +131,7 @@ impl Filter {
         Filtered {
             filter: self,
             parser: Parser::new(page, options),
+            machine: Machine::best(),
         }
     }
 
@@ -172,6 +174,7 @@ const fn hash(key: u128) -> (usize, u64) {
 pub struct Filtered<'f, 'a> {
     filter: &'f Filter,
     parser: Parser<'a>,
+    machine: Machine,
 }
 
 impl Filtered<'_, '_> {
@@ -180,6 +183,7 @@ impl Filtered<'_, '_> {
     #[must_use]
     pub fn with_variant(mut self, variant: Variant) -> Self {
         self.parser = self.parser.with_variant(variant);
+        self.machine = Machine::of(variant);
         self
     }
 
@@ -200,7 +204,7 @@ impl<'a> Iterator for Filtered<'_, 'a> {
                 page: self.parser.page(),
                 at: self.parser.offset(),
             };
-            self.parser.seek(dispatch(self.parser.machine(), skip));
+            self.parser.seek(dispatch(self.machine, skip));
             let entry = match self.parser.next()? {
                 Ok(entry) => entry,
                 Err(error) => return Some(Err(error)),

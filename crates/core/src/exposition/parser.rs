@@ -119,12 +119,7 @@ impl<'a> Parser<'a> {
 
     /// The page, up to its limit.
     pub(crate) const fn page(&self) -> &'a [u8] {
-        self.page
-    }
-
-    /// What reads the lines.
-    pub(crate) const fn machine(&self) -> Machine {
-        self.machine
+        self.lines.page()
     }
 
     /// Goes on at another place, which must be the start of a line.
