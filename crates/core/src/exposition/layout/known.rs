@@ -20,6 +20,13 @@ impl Piece {
         self.length as usize
     }
 
+    /// The prefix and [`SLACK`] bytes behind it.
+    #[inline(always)]
+    pub(super) fn padded<'t>(&self, text: &'t [u8]) -> Option<&'t [u8]> {
+        let start = self.start as usize;
+        text.get(start..start + self.length() + SLACK)
+    }
+
     /// Length of the sample line up to its value.
     pub(super) const fn line(&self) -> usize {
         (self.length - self.metadata) as usize
@@ -80,10 +87,16 @@ impl Known {
         }
     }
 
-    /// The prefix, and at least [`SLACK`] bytes behind it.
-    #[inline(always)]
+    /// The text that prefixes are in.
+    pub(super) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// The prefix of a piece.
     pub(super) fn prefix(&self, piece: &Piece) -> &[u8] {
-        self.text.get(piece.start as usize..).unwrap_or_default()
+        let from = self.text.get(piece.start as usize..);
+        from.and_then(|from| from.get(..piece.length()))
+            .unwrap_or_default()
     }
 
     /// Drops the prefixes of no line where they may be most of the text.

@@ -41,6 +41,7 @@ impl Task for Run<'_> {
             values,
             spelled,
         } = self;
+        let text = known.text();
         let mut rest = page.get(at..).unwrap_or_default();
         let mut read = 0;
         for piece in pieces {
@@ -51,7 +52,8 @@ impl Task for Run<'_> {
                 let (more, left) = last(rest, known, left, values, spelled);
                 return (read + more, page.len() - left);
             };
-            if !compare.same(head, known.prefix(piece), length) {
+            let is_same = |prefix| compare.same(head, prefix, length);
+            if !piece.padded(text).is_some_and(is_same) {
                 break;
             }
             let Some(behind) = head.get(length..).and_then(<[u8]>::first_chunk::<SLACK>) else {
@@ -95,7 +97,7 @@ fn last(
     for piece in pieces {
         let id = piece.id as usize;
         let mut line = || {
-            let behind = rest.strip_prefix(known.prefix(piece).get(..piece.length())?)?;
+            let behind = rest.strip_prefix(known.prefix(piece))?;
             let mut bytes = [0; REACH];
             let reach = behind.len().min(REACH);
             bytes
@@ -114,8 +116,6 @@ fn last(
 
 /// Whether the prefix of a piece stands at a place of a page.
 pub(super) fn stands_at(page: &[u8], at: usize, known: &Known, piece: &Piece) -> bool {
-    let prefix = known.prefix(piece);
-    debug_assert!(prefix.len() >= piece.length() + SLACK);
-    page.get(at..)
-        .is_some_and(|rest| rest.starts_with(&prefix[..piece.length()]))
+    let rest = page.get(at..);
+    rest.is_some_and(|rest| rest.starts_with(known.prefix(piece)))
 }
