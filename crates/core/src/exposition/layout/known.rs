@@ -27,6 +27,19 @@ impl Piece {
         text.get(start..start + self.length() + SLACK)
     }
 
+    /// A piece that stands nowhere.
+    pub(super) const GONE: Self = Self {
+        start: u32::MAX,
+        length: 0,
+        metadata: 0,
+        id: u32::MAX,
+    };
+
+    /// Whether this is [`GONE`](Self::GONE).
+    pub(super) const fn is_gone(&self) -> bool {
+        self.id == u32::MAX
+    }
+
     /// Length of the sample line up to its value.
     pub(super) const fn line(&self) -> usize {
         (self.length - self.metadata) as usize
@@ -92,11 +105,9 @@ impl Known {
         &self.text
     }
 
-    /// The prefix of a piece.
-    pub(super) fn prefix(&self, piece: &Piece) -> &[u8] {
-        let from = self.text.get(piece.start as usize..);
-        from.and_then(|from| from.get(..piece.length()))
-            .unwrap_or_default()
+    /// The prefix of a piece; `None` for one that stands nowhere.
+    pub(super) fn prefix(&self, piece: &Piece) -> Option<&[u8]> {
+        self.text.get(piece.start as usize..)?.get(..piece.length())
     }
 
     /// Drops the prefixes of no line where they may be most of the text.

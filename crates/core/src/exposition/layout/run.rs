@@ -97,7 +97,7 @@ fn last(
     for piece in pieces {
         let id = piece.id as usize;
         let mut line = || {
-            let behind = rest.strip_prefix(known.prefix(piece))?;
+            let behind = rest.strip_prefix(known.prefix(piece)?)?;
             let mut bytes = [0; REACH];
             let reach = behind.len().min(REACH);
             bytes
@@ -116,6 +116,8 @@ fn last(
 
 /// Whether the prefix of a piece stands at a place of a page.
 pub(super) fn stands_at(page: &[u8], at: usize, known: &Known, piece: &Piece) -> bool {
+    let prefix = known.prefix(piece);
     let rest = page.get(at..);
-    rest.is_some_and(|rest| rest.starts_with(known.prefix(piece)))
+    rest.zip(prefix)
+        .is_some_and(|(rest, prefix)| rest.starts_with(prefix))
 }
