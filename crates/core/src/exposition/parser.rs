@@ -21,14 +21,13 @@ use super::plain::{self, Fault, Stop};
 /// use tokenpath_core::MetricType;
 /// use tokenpath_core::exposition::{Entry, Options, Parser};
 ///
-/// let page = b"\
-/// ## TYPE requests_total counter
-/// requests_total{engine=\"0\"} 3
-/// requests_total{engine=\"1\"} 4 1700000000000
-/// ";
-/// # let page: &[u8] = &page[1..];
+/// let page = concat!(
+///     "# TYPE requests_total counter\n",
+///     "requests_total{engine=\"0\"} 3\n",
+///     "requests_total{engine=\"1\"} 4 1700000000000\n",
+/// );
 /// let mut sum = 0.0;
-/// for entry in Parser::new(page, Options::default()) {
+/// for entry in Parser::new(page.as_bytes(), Options::default()) {
 ///     match entry? {
 ///         Entry::Type { name, kind } => {
 ///             assert_eq!(name, "requests_total");
@@ -131,6 +130,11 @@ impl<'a> Parser<'a> {
         self.at = next;
         self.done = matches!(entry, Entry::Eof);
         Some(Ok(entry))
+    }
+
+    /// Whether the last entry was the end of the page.
+    pub(crate) const fn is_done(&self) -> bool {
+        self.done
     }
 
     /// Goes on behind the line that the last fault was in; `false` where it was the last one.
