@@ -2,11 +2,14 @@
 //!
 //! * [`Client`] reads one page of one target: HTTP/1.1 and TLS, one connection kept, one deadline
 //!   for all of it, a limit on everything that comes in.
+//! * [`server`] is the other side: the `/metrics` service with its landing page and its health
+//!   paths, in formats that are negotiated, with limits on everything a peer can do.
 
 mod auth;
 pub mod body;
 mod client;
 mod secret;
+pub mod server;
 mod tls;
 
 pub use crate::auth::{Auth, Credential};

@@ -197,9 +197,9 @@ impl Client {
     /// Where the TLS files cannot be used, a header is not one or is ours to set, or credentials
     /// are given twice.
     pub fn new(endpoint: Endpoint, options: ClientOptions) -> Result<Self, SetupError> {
-        let setup = |flaw| SetupError {
+        let setup = |flaw: SetupFlaw| SetupError {
             target: endpoint.target().to_owned(),
-            flaw,
+            flaw: Box::new(flaw),
         };
         let auth = match (endpoint.auth(), &options.auth) {
             (Auth::None, _) => options.auth.clone(),
@@ -531,8 +531,7 @@ fn fixed_headers(
 #[error("{target}: {flaw}")]
 pub struct SetupError {
     target: String,
-    #[source]
-    flaw: SetupFlaw,
+    flaw: Box<SetupFlaw>,
 }
 
 #[derive(Debug, thiserror::Error)]
