@@ -32,7 +32,7 @@ pub trait Fresh {
 pub struct Reread {
     /// Sample lines on the page.
     pub samples: usize,
-    /// Whether the page had exactly the lines of the page before it.
+    /// Whether the page had exactly the lines of the page before it, in any order.
     pub unchanged: bool,
     /// Lines that were skipped as invalid (lenient mode).
     pub skipped_lines: u64,
@@ -62,8 +62,13 @@ pub struct Layout {
     /// The page (by number) that had the line last.
     seen: Vec<u64>,
     page: u64,
+    /// The newest good page by number; none after a page that failed. Whatever was seen since was on
+    /// it, because a comparison that breaks off has only looked at its lines.
+    good: Option<u64>,
     /// How many lines the newest good page had.
     present: usize,
+    /// How many lines of the page at hand were on the good page before it.
+    kept: usize,
 }
 
 /// Lines that stayed away are kept up to this many.
@@ -92,17 +97,26 @@ impl Layout {
     ) -> Result<Reread, ParseError> {
         self.page += 1;
         if self.options.as_ref() == Some(&options) && self.reread(page) {
+            self.good = Some(self.page);
             return Ok(Reread {
                 samples: self.pieces.len(),
                 unchanged: true,
                 skipped_lines: 0,
             });
         }
-        let read = self.parse(page, options, fresh);
-        match &read {
-            Ok(read) => self.present = read.samples,
+        let mut read = self.parse(page, options, fresh);
+        match &mut read {
+            Ok(read) => {
+                // Servers that keep their series in hash maps write them in another order each time.
+                read.unchanged = read.samples == self.present && self.kept == self.present;
+                self.present = read.samples;
+                self.good = Some(self.page);
+            }
             // No line is of this page.
-            Err(_) => self.page += 1,
+            Err(_) => {
+                self.page += 1;
+                self.good = None;
+            }
         }
         read
     }
@@ -152,6 +166,7 @@ impl Layout {
         // What a failed comparison left behind must not count.
         self.page += 1;
         self.options = None;
+        self.kept = 0;
         self.pieces.clear();
         self.text.clear();
         let mut plain = true;
@@ -200,6 +215,8 @@ impl Layout {
                 .find(|id| self.seen[*id as usize] != self.page)
         });
         if let Some(id) = known {
+            let seen = self.seen[id as usize];
+            self.kept += usize::from(self.good.is_some_and(|good| seen >= good));
             return id;
         }
         #[expect(
@@ -221,6 +238,7 @@ impl Layout {
             self.ids.clear();
             self.values.clear();
             self.seen.clear();
+            self.good = None;
             fresh.restart();
         }
     }
@@ -272,6 +290,33 @@ mod tests {
         assert_eq!(heard.samples.len(), 2);
         assert_eq!(layout.value(0), Some(100.0));
         assert!(layout.value(1).unwrap().is_nan());
+    }
+
+    #[test]
+    fn another_order_is_the_same_lines() {
+        let (mut layout, mut heard) = (Layout::new(), Heard::default());
+        read(&mut layout, "a 1\nb 2\nc 3\n", &mut heard).unwrap();
+        for (page, unchanged) in [
+            ("c 4\na 5\nb 6\n", true),
+            ("c 4\nb 5\na 6\n", true),
+            ("c 4\nb 5\n", false),
+            ("b 4\nc 5\n", true),
+            ("b 4\na 5\n", false),
+            ("b 4\na 5\nc 6\n", false),
+            ("b 4\na 5\nd 6\n", false),
+            ("a 4\nb 5\nx\n", false),
+            ("d 4\nb 5\na 6\n", false),
+            ("a 4\nb 5\nd 6\n", true),
+        ] {
+            let reread = read(&mut layout, page, &mut heard);
+            assert_eq!(
+                reread.is_ok_and(|reread| reread.unchanged),
+                unchanged,
+                "{page}"
+            );
+        }
+        assert_eq!((layout.value(0), layout.value(1)), (Some(4.0), Some(5.0)));
+        assert_eq!((layout.value(2), layout.value(3)), (None, Some(6.0)));
     }
 
     #[test]
