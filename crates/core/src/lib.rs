@@ -6,6 +6,7 @@ pub mod catalogue;
 mod error;
 pub mod exposition;
 mod family;
+pub mod fold;
 mod histogram;
 mod label;
 pub mod rollup;
