@@ -1,0 +1,12 @@
+//! The catalogue and its readings, held against pages of real servers.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+#[path = "../../../../testdata/page.rs"]
+mod page;
+
+mod catalogue;
+mod golden;
+mod reading;
+#[cfg(feature = "http")]
+mod source;
