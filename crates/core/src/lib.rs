@@ -3,12 +3,14 @@
 //! No sockets, no runtime, no clock, no log.
 
 pub mod catalogue;
+pub mod dialect;
 mod error;
 pub mod exposition;
 mod family;
 pub mod fold;
 mod histogram;
 mod label;
+pub mod lint;
 pub mod rollup;
 mod shape;
 mod snapshot;

@@ -47,6 +47,13 @@ async fn get_within(
 
 /// Reads once from a server that sends these bytes, and closes.
 async fn answer_with(bytes: impl Into<Vec<u8>>) -> Result<(ResponseMeta, Vec<u8>), FetchError> {
+    answer_to(ClientOptions::default(), bytes).await
+}
+
+async fn answer_to(
+    options: ClientOptions,
+    bytes: impl Into<Vec<u8>>,
+) -> Result<(ResponseMeta, Vec<u8>), FetchError> {
     let bytes: Arc<[u8]> = bytes.into().into();
     let server = FaultServer::start(move |_, mut stream| {
         let bytes = Arc::clone(&bytes);
@@ -59,7 +66,7 @@ async fn answer_with(bytes: impl Into<Vec<u8>>) -> Result<(ResponseMeta, Vec<u8>
         }
     })
     .await;
-    let client = client(&server, ClientOptions::default());
+    let client = client(&server, options);
     let mut page = Page::new();
     let meta = get_within(&client, &mut page, PLENTY).await?;
     Ok((meta, page.bytes().to_vec()))
@@ -122,6 +129,37 @@ async fn says_that_nothing_listens() {
         error.to_string().contains("does it listen on this port?"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn ends_at_the_deadline_when_nothing_comes_back() {
+    // A queue of connections that nobody accepts: once it is full, the system drops what comes.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut queue = Vec::new();
+    while let Ok(stream) =
+        tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address)).await
+    {
+        queue.push(stream.unwrap());
+        assert!(queue.len() < 100, "the queue has no end");
+    }
+    let client = Client::new(
+        address.to_string().parse().unwrap(),
+        ClientOptions::default(),
+    )
+    .unwrap();
+    let (begin, limit) = (Instant::now(), Duration::from_millis(300));
+    let error = get_within(&client, &mut Page::new(), limit)
+        .await
+        .unwrap_err();
+    assert_eq!(error.reason(), Reason::Timeout);
+    assert!(
+        error.to_string().contains("no connection was made"),
+        "{error}"
+    );
+    assert!(begin.elapsed() < limit * 10);
 }
 
 #[tokio::test]
@@ -477,12 +515,15 @@ async fn does_not_begin_a_page_that_is_announced_too_large() {
 
 #[tokio::test]
 async fn stops_a_gzip_bomb_at_the_limit() {
-    // Some 90 kB that unpack to 20 MB, over the default limit.
-    let bomb = gzip(&vec![b'a'; 20_000_000]);
-    assert!(bomb.len() < 200_000, "{}", bomb.len());
-    let error = answer_with(ok("Content-Encoding: gzip\r\n", &bomb))
-        .await
-        .unwrap_err();
+    // Some 50 kB that unpack to 10 MB, ten times the limit.
+    let bomb = gzip(&vec![b'a'; 1_000_000]).repeat(10);
+    assert!(bomb.len() < 100_000, "{}", bomb.len());
+    let options = ClientOptions {
+        body_limit: 1024 * 1024,
+        ..ClientOptions::default()
+    };
+    let answer = ok("Content-Encoding: gzip\r\n", &bomb);
+    let error = answer_to(options, answer).await.unwrap_err();
     assert_eq!(error.reason(), Reason::BodyLimit, "{error}");
 }
 
@@ -706,6 +747,8 @@ async fn follows_redirects_within_the_origin_where_told_to() {
     assert_eq!(other.accepted(), 0);
 }
 
+const fn can_be_spawned<T: Send>(_: &T) {}
+
 #[tokio::test]
 async fn dropping_a_reading_ends_it_and_the_next_one_works() {
     let server = FaultServer::start(|n, mut stream| async move {
@@ -719,6 +762,7 @@ async fn dropping_a_reading_ends_it_and_the_next_one_works() {
     let client = client(&server, ClientOptions::default());
     let mut page = Page::new();
     let reading = client.get(&mut page, Instant::now() + PLENTY);
+    can_be_spawned(&reading);
     assert!(
         tokio::time::timeout(Duration::from_millis(100), reading)
             .await

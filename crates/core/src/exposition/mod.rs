@@ -1,11 +1,14 @@
 //! The exposition formats: bytes to entries, snapshots to bytes.
 //!
 //! [`Parser`] reads Prometheus text 0.0.4, text 1.0.0 and OpenMetrics 1.0 without allocating;
+//! [`Encoder`] writes snapshots as pages;
 //! [`check`](fn@check) says what is wrong with a page that parses.
 
 mod check;
+mod encoder;
 mod entry;
 mod error;
+mod float_text;
 mod format;
 mod layout;
 mod number;
@@ -14,6 +17,7 @@ mod plain;
 mod text;
 
 pub use check::{Finding, FindingKind, check};
+pub use encoder::{Encoder, Part, Refused};
 pub use entry::{Entry, Exemplar, Labels, Sample};
 pub use error::{Excerpt, ParseError, ParseErrorKind};
 pub use format::{Format, Limits, Mode, Options, UnknownFormat};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 use rustls::CertificateError;
-use tokenpath_core::Reason;
+use tokenpath_core::{CollectError, Reason};
 
 use crate::auth::AuthError;
 use crate::body::BodyError;
@@ -64,6 +64,13 @@ impl fmt::Display for FetchError {
 impl StdError for FetchError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.cause.as_deref().map(|cause| cause as _)
+    }
+}
+
+/// What a source gives to its runner: the reason, and the whole message as its cause.
+impl From<FetchError> for CollectError {
+    fn from(error: FetchError) -> Self {
+        Self::new(error.reason, error)
     }
 }
 

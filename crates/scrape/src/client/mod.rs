@@ -310,17 +310,17 @@ impl Client {
         deadline: Instant,
         progress: &Progress,
     ) -> Result<ResponseMeta, Failure> {
-        for _ in 0..=REDIRECTS_MAX {
+        let mut followed = 0;
+        loop {
             match self.request(&url, page, deadline, progress).await? {
                 Outcome::Page(meta) => return Ok(meta),
-                Outcome::Redirect(next) => url = Cow::Owned(next),
+                Outcome::Redirect(status, to) if followed == REDIRECTS_MAX => {
+                    return Err(Failure::redirect(status, origin(&to).as_deref(), true));
+                }
+                Outcome::Redirect(_, to) => url = Cow::Owned(to),
             }
+            followed += 1;
         }
-        Err(Failure::redirect(
-            StatusCode::FOUND,
-            origin(&url).as_deref(),
-            true,
-        ))
     }
 
     /// One request, and its silent repetition where the kept connection was closed.
@@ -367,7 +367,8 @@ impl Client {
     ) -> Result<Outcome, Failure> {
         let answer = answer.map_err(Failure::head)?;
         if answer.status().is_redirection() {
-            return self.redirected(url, &answer).map(Outcome::Redirect);
+            let to = self.redirected(url, &answer)?;
+            return Ok(Outcome::Redirect(answer.status(), to));
         }
         if answer.status() != StatusCode::OK {
             return Err(Failure::status(answer.status()));
@@ -464,7 +465,7 @@ impl fmt::Debug for Client {
 
 enum Outcome {
     Page(ResponseMeta),
-    Redirect(Url),
+    Redirect(StatusCode, Url),
 }
 
 /// Whether a kept connection was closed before a byte of the answer came.

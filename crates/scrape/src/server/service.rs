@@ -58,6 +58,21 @@ pub trait PageProvider: Send + Sync + 'static {
     fn ready(&self) -> bool;
 }
 
+/// So that whoever makes the pages can keep a handle on the provider.
+impl<P: PageProvider> PageProvider for Arc<P> {
+    fn page(&self, request: PageRequest) -> impl Future<Output = Result<Bytes, PageError>> + Send {
+        P::page(self, request)
+    }
+
+    fn landing(&self) -> Landing {
+        P::landing(self)
+    }
+
+    fn ready(&self) -> bool {
+        P::ready(self)
+    }
+}
+
 /// Why there is no page. The message is sent to the scraper: no secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]

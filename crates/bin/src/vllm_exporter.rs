@@ -1,0 +1,30 @@
+//! `vllm-exporter`: reads vLLM servers of any release, speaks the canonical names.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokenpath_cli::{run, serve};
+
+/// Reads the metrics of vLLM servers, whatever their release, and serves them under names that stay.
+#[derive(Debug, Parser)]
+#[command(name = "vllm-exporter", version, max_term_width = 100, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(flatten)]
+    serve: serve::Arguments,
+}
+
+const EXAMPLES: &str = "\
+Beside a vLLM server on its usual port:
+  vllm-exporter
+Two servers, and the name of the node on every series:
+  vllm-exporter --vllm.endpoint http://10.0.0.7:8000 --vllm.endpoint http://10.0.0.8:8000 --label node=a1
+Behind a token:
+  vllm-exporter --vllm.endpoint https://llm.example --scrape.bearer-token-file /run/secrets/token";
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    run::exit(serve::run(
+        &arguments.serve.or_default_vllm(),
+        serve::VLLM_EXPORTER_LISTEN,
+    ))
+}

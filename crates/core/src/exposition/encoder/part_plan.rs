@@ -1,0 +1,424 @@
+//! What one source contributes to a page, rendered up to the values.
+//!
+//! Made once for a shape and a set of constant labels, and kept for as long as both stay.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+
+use super::escape;
+use super::labels::{Labels, legal_metric_name};
+use super::series::{Edges, Pairing, Series, Stem, TAIL, Tail};
+use crate::dialect::{Quantity, Spoken, Target, Voice};
+use crate::exposition::{Format, float_text};
+use crate::{
+    Desc, FamilyShape, LabelSet, MetricType, SeriesKind, SeriesShape, Shape, ShapeId, Slot, Unit,
+};
+
+/// The identity of a series on the page: two independent keyed hashes of its labels. Whoever does not
+/// know the keys cannot make two series collide, and 128 bits do not collide by accident.
+pub(super) type Identity = u128;
+
+/// The keys of [`Identity`], one pair for the life of an encoder.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Identities([RandomState; 2]);
+
+impl Identities {
+    /// Labels with an empty value do not count: to Prometheus they are not there.
+    fn of(&self, labels: &Labels<'_>) -> Identity {
+        let labels: Vec<_> = labels
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
+        let [high, low] = &self.0;
+        u128::from(high.hash_one(&labels)) << 64 | u128::from(low.hash_one(&labels))
+    }
+}
+
+/// A part of the page, rendered up to the values.
+#[derive(Debug)]
+pub(super) struct PartPlan {
+    shape: ShapeId,
+    labels: LabelSet,
+    pub(super) text: Vec<u8>,
+    pub(super) tails: Vec<Tail>,
+    pub(super) families: Vec<Block>,
+    /// Families that have another type than a dialect can speak.
+    pub(super) refused_families: u64,
+}
+
+/// The series of one family on the page, from one part.
+#[derive(Debug)]
+pub(super) struct Block {
+    pub(super) name: Box<str>,
+    pub(super) kind: MetricType,
+    /// Empty where the name does not end in it or the values are not in it.
+    pub(super) unit: Unit,
+    pub(super) help: Box<str>,
+    /// Whether the name is the canonical one: then it wins over what a dialect says.
+    pub(super) is_own_name: bool,
+    quantity: Quantity,
+    factor: f64,
+    pub(super) series: Vec<Series>,
+    pub(super) identities: Vec<Identity>,
+    /// Whether every series has a label of the family's name, as a state set must.
+    pub(super) has_states: bool,
+}
+
+impl Block {
+    /// Whether both are the same family: the same quantity in the same unit as the same type.
+    pub(super) fn is_same_family(&self, other: &Self) -> bool {
+        self.kind == other.kind
+            && self.quantity == other.quantity
+            && self.factor.to_bits() == other.factor.to_bits()
+    }
+}
+
+impl PartPlan {
+    /// Whether this was made for such a part.
+    #[inline]
+    pub(super) fn fits(&self, shape: ShapeId, labels: &LabelSet) -> bool {
+        self.shape == shape && (self.labels.same(labels) || self.labels == *labels)
+    }
+
+    pub(super) const fn shape(&self) -> ShapeId {
+        self.shape
+    }
+
+    /// Renders a part.
+    pub(super) fn render(
+        shape: &Shape,
+        labels: &LabelSet,
+        format: Format,
+        spoken: &Spoken,
+        identities: &Identities,
+    ) -> Self {
+        let mut render = Render {
+            shape,
+            labels,
+            format,
+            identities,
+            tails_of: HashMap::new(),
+            plan: Self {
+                shape: shape.id(),
+                labels: labels.clone(),
+                text: Vec::new(),
+                tails: Vec::new(),
+                families: Vec::new(),
+                refused_families: 0,
+            },
+        };
+        for family in shape.families() {
+            let desc = family.desc();
+            let mut has_own_name = false;
+            for target in spoken.targets_of(desc.name()) {
+                has_own_name |= spoken.is_canonical() && target.is_own_name();
+                render.target(family, target);
+            }
+            if spoken.is_canonical() && !has_own_name {
+                render.canonical(family);
+            }
+        }
+        render.plan
+    }
+
+    /// Bytes on the heap, roughly.
+    pub(super) fn memory(&self) -> usize {
+        let families = self.families.iter().map(|block| {
+            block.series.capacity() * size_of::<Series>()
+                + block.identities.capacity() * size_of::<Identity>()
+                + block.help.len()
+                + block.name.len()
+                + size_of::<Block>()
+        });
+        self.text.capacity() + self.tails.capacity() * TAIL + families.sum::<usize>()
+    }
+}
+
+struct Render<'a> {
+    shape: &'a Shape,
+    labels: &'a LabelSet,
+    format: Format,
+    identities: &'a Identities,
+    /// The first tail of edges that were rendered before, by their bits.
+    tails_of: HashMap<Vec<u64>, u32>,
+    plan: PartPlan,
+}
+
+/// Where the value of a line with one value comes from.
+#[derive(Clone, Copy)]
+enum Operand {
+    One(Slot),
+    Two([Slot; 2], Pairing),
+}
+
+impl<'a> Render<'a> {
+    fn canonical(&mut self, family: FamilyShape<'a>) {
+        let desc = family.desc();
+        let quantity = Quantity::Family(Cow::Owned(desc.name().to_owned()));
+        let mut block = self.block(desc, desc.name(), desc.kind(), quantity, 1.0, desc.help());
+        block.is_own_name = true;
+        for series in family.series() {
+            self.series(&mut block, series, &[Voice::default()], None);
+        }
+        self.push_block(block);
+    }
+
+    fn push_block(&mut self, block: Block) {
+        if !block.series.is_empty() {
+            self.plan.families.push(block);
+        }
+    }
+
+    fn target(&mut self, family: FamilyShape<'a>, target: &Target) {
+        let desc = family.desc();
+        let fits = |desc: &Desc| {
+            let is_family = matches!(target.quantity, Quantity::Family(_));
+            slots(desc.kind()) == slots(target.kind)
+                && (is_family || slots(desc.kind()) == Slots::One)
+        };
+        let help = target.help.as_deref().unwrap_or_else(|| desc.help());
+        let quantity = target.quantity.clone();
+        let mut block = self.block(
+            desc,
+            &target.name,
+            target.kind,
+            quantity,
+            target.factor,
+            help,
+        );
+        block.is_own_name = target.is_own_name();
+        let second = match target.quantity.second() {
+            None => None,
+            Some(second) => match self.shape.family(second) {
+                Some(second) => Some(second),
+                // Nothing to divide by, or to take away: absent.
+                None => return,
+            },
+        };
+        if !fits(desc) || second.is_some_and(|second| !fits(second.desc())) {
+            self.plan.refused_families += 1;
+            return;
+        }
+        let partners = second.map(|second| self.by_identity(second));
+        for series in family.series() {
+            let partner = match &partners {
+                None => None,
+                Some(partners) => {
+                    let merged = Labels::merge(self.labels, series.labels());
+                    match partners.get(&self.identity(&merged)) {
+                        Some(slot) => Some(*slot),
+                        None => continue,
+                    }
+                }
+            };
+            self.series(&mut block, series, &target.voices, partner);
+        }
+        self.push_block(block);
+    }
+
+    fn block(
+        &self,
+        desc: &Desc,
+        name: &str,
+        kind: MetricType,
+        quantity: Quantity,
+        factor: f64,
+        help: &str,
+    ) -> Block {
+        let is_scaled = factor.to_bits() != 1.0_f64.to_bits();
+        let is_family = matches!(quantity, Quantity::Family(_));
+        Block {
+            name: legal_metric_name(name).into(),
+            kind,
+            unit: if is_scaled || !is_family {
+                Unit::None
+            } else {
+                desc.unit()
+            },
+            help: help.into(),
+            is_own_name: false,
+            quantity,
+            factor,
+            series: Vec::new(),
+            identities: Vec::new(),
+            has_states: true,
+        }
+    }
+
+    fn identity(&self, merged: &Labels<'_>) -> Identity {
+        let canonical = [Voice::default()];
+        let sorted = merged.spoken(&canonical);
+        self.identities.of(&sorted.unwrap_or_default())
+    }
+
+    /// The value slots of a family by the labels of the model.
+    fn by_identity(&self, family: FamilyShape<'a>) -> HashMap<Identity, Slot> {
+        family
+            .series()
+            .map(|series| {
+                let merged = Labels::merge(self.labels, series.labels());
+                (self.identity(&merged), series.slot())
+            })
+            .collect()
+    }
+
+    fn series(
+        &mut self,
+        block: &mut Block,
+        series: SeriesShape<'a>,
+        voices: &[Voice],
+        partner: Option<Slot>,
+    ) {
+        let merged = Labels::merge(self.labels, series.labels());
+        let Some(labels) = merged.spoken(voices) else {
+            return;
+        };
+        let mut text = String::new();
+        for (name, value) in labels.iter() {
+            let comma = if text.is_empty() { "" } else { "," };
+            text.push_str(comma);
+            text.push_str(name);
+            text.push_str("=\"");
+            text.push_str(&escape::label_value(value));
+            text.push('"');
+        }
+        block.has_states &= labels.value(&block.name).is_some();
+        block.identities.push(self.identities.of(&labels));
+        let rendered = match series.kind() {
+            SeriesKind::Value => {
+                let operand = match (partner, &block.quantity) {
+                    (Some(second), Quantity::Ratio(..)) => {
+                        Operand::Two([series.slot(), second], Pairing::Ratio)
+                    }
+                    (Some(second), _) => Operand::Two([series.slot(), second], Pairing::Diff),
+                    (None, _) => Operand::One(series.slot()),
+                };
+                self.value(block, &text, operand)
+            }
+            SeriesKind::Histogram(edges) => self.edges(block, &text, series.slot(), edges, true),
+            SeriesKind::Summary(edges) => self.edges(block, &text, series.slot(), edges, false),
+        };
+        block.series.push(rendered);
+    }
+
+    fn value(&mut self, block: &Block, labels: &str, operand: Operand) -> Series {
+        let stem = self.stem(&block.name, "", labels);
+        let factor = block.factor;
+        match operand {
+            Operand::One(slot) => Series::Value { stem, slot, factor },
+            Operand::Two(slots, how) => Series::Pair {
+                stem,
+                slots,
+                how,
+                factor,
+            },
+        }
+    }
+
+    fn edges(
+        &mut self,
+        block: &Block,
+        labels: &str,
+        first: Slot,
+        edges: &[f64],
+        is_histogram: bool,
+    ) -> Series {
+        let openmetrics = self.format == Format::OpenMetrics100;
+        let (label, bucket, factor) = if is_histogram {
+            ("le", "_bucket", block.factor)
+        } else {
+            // The factor of a summary is for its values, the quantiles are fractions.
+            ("quantile", "", 1.0)
+        };
+        let (sum, count) = if openmetrics && block.kind == MetricType::GaugeHistogram {
+            ("_gsum", "_gcount")
+        } else {
+            ("_sum", "_count")
+        };
+        let comma = if labels.is_empty() { "" } else { "," };
+        let edge = self.push(&[&block.name, bucket, "{", labels, comma, label, "=\""]);
+        let sum = self.stem(&block.name, sum, labels);
+        let count = self.stem(&block.name, count, labels);
+        let has_infinity = edges.last().is_some_and(|last| is_infinity(*last));
+        let added = (is_histogram && !has_infinity).then_some(f64::INFINITY);
+        let scaled = edges.iter().map(|edge| edge * factor);
+        let tail = self.tails(scaled.chain(added));
+        Series::Edges(Edges {
+            edge,
+            sum,
+            count,
+            first,
+            edges: small(edges.len()),
+            tail,
+            has_infinity,
+            has_negative: edges.iter().any(|edge| *edge < 0.0),
+            factor: block.factor,
+        })
+    }
+
+    fn stem(&mut self, name: &str, suffix: &str, labels: &str) -> Stem {
+        if labels.is_empty() {
+            self.push(&[name, suffix, " "])
+        } else {
+            self.push(&[name, suffix, "{", labels, "} "])
+        }
+    }
+
+    fn push(&mut self, pieces: &[&str]) -> Stem {
+        let start = small(self.plan.text.len());
+        for piece in pieces {
+            self.plan.text.extend_from_slice(piece.as_bytes());
+        }
+        let end = small(self.plan.text.len());
+        Stem { start, end }
+    }
+
+    fn tails(&mut self, edges: impl Iterator<Item = f64> + Clone) -> u32 {
+        let bits: Vec<u64> = edges.clone().map(f64::to_bits).collect();
+        let tails = &mut self.plan.tails;
+        *self.tails_of.entry(bits).or_insert_with(|| {
+            let first = small(tails.len());
+            tails.extend(edges.map(tail));
+            first
+        })
+    }
+}
+
+fn tail(edge: f64) -> Tail {
+    let mut text = String::new();
+    float_text::push_edge(edge, &mut text);
+    text.push_str("\"} ");
+    let mut tail = [0; TAIL];
+    // The longest edge has 24 characters.
+    tail[..text.len()].copy_from_slice(text.as_bytes());
+    tail[TAIL - 1] = u8::try_from(text.len()).unwrap_or_default();
+    tail
+}
+
+const fn is_infinity(edge: f64) -> bool {
+    edge.to_bits() == f64::INFINITY.to_bits()
+}
+
+/// What the slots of a family's series hold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Slots {
+    One,
+    Buckets,
+    Quantiles,
+}
+
+const fn slots(kind: MetricType) -> Slots {
+    match kind {
+        MetricType::Histogram | MetricType::GaugeHistogram => Slots::Buckets,
+        MetricType::Summary => Slots::Quantiles,
+        _ => Slots::One,
+    }
+}
+
+/// # Panics
+///
+/// Past 4 GiB of rendered text for one source.
+fn small(number: usize) -> u32 {
+    u32::try_from(number).expect("one source renders to less than 4 GiB")
+}

@@ -1,0 +1,293 @@
+//! One series as it was rendered, and how its values are put behind the rendered text.
+
+use super::page::Page;
+use super::refused::Refused;
+use crate::{Slot, Snapshot};
+
+/// The end of a bucket's or quantile's line before the value: `0.005"} `. The text comes first, its
+/// length stands in the last byte; a fixed size makes the copy a few instructions.
+pub(super) type Tail = [u8; TAIL];
+pub(super) const TAIL: usize = 32;
+
+/// Text before a value: a piece of the part's rendered text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stem {
+    pub(super) start: u32,
+    pub(super) end: u32,
+}
+
+impl Stem {
+    #[inline]
+    fn of(self, text: &[u8]) -> &[u8] {
+        &text[self.start as usize..self.end as usize]
+    }
+}
+
+/// How the lines of a series come from the slots of a snapshot.
+#[derive(Clone, Debug)]
+pub(super) enum Series {
+    /// One line of one slot.
+    Value { stem: Stem, slot: Slot, factor: f64 },
+    /// One line made of two slots.
+    Pair {
+        stem: Stem,
+        slots: [Slot; 2],
+        how: Pairing,
+        factor: f64,
+    },
+    /// Edges, then sum, then count.
+    Edges(Edges),
+}
+
+/// Two values made one.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Pairing {
+    Ratio,
+    Diff,
+}
+
+/// A histogram or summary: a stem for all edges, and one each for the sum and the count.
+#[derive(Clone, Debug)]
+pub(super) struct Edges {
+    pub(super) edge: Stem,
+    pub(super) sum: Stem,
+    pub(super) count: Stem,
+    pub(super) first: Slot,
+    /// Edges in the model.
+    pub(super) edges: u32,
+    /// The first tail. A histogram without a `+Inf` edge has one tail more than edges, for it.
+    pub(super) tail: u32,
+    pub(super) has_infinity: bool,
+    pub(super) has_negative: bool,
+    pub(super) factor: f64,
+}
+
+/// What the lines of a family may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rules {
+    pub(super) values: Values,
+    /// OpenMetrics has rules about sums and quantiles that text 0.0.4 does not.
+    pub(super) openmetrics: bool,
+}
+
+/// The values that a type can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Values {
+    Any,
+    /// Counters.
+    NotNegative,
+    /// States of a state set.
+    ZeroOrOne,
+    /// Facts.
+    One,
+    /// Cumulative counts, a sum, a count.
+    Histogram,
+    /// Values at quantiles, a sum, a count.
+    Summary,
+}
+
+impl Values {
+    #[inline]
+    fn allow(self, value: f64) -> bool {
+        match self {
+            Self::NotNegative | Self::Histogram => value >= 0.0,
+            Self::Any | Self::Summary => true,
+            Self::ZeroOrOne => is(value, 0.0) || is(value, 1.0),
+            Self::One => is(value, 1.0),
+        }
+    }
+}
+
+const fn is(value: f64, whole: f64) -> bool {
+    value.to_bits() == whole.to_bits()
+}
+
+/// A part's rendered text beside its values of now.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) text: &'a [u8],
+    pub(super) tails: &'a [Tail],
+    pub(super) snapshot: &'a Snapshot,
+}
+
+impl Series {
+    /// Writes the lines of the values that are there.
+    #[inline]
+    pub(super) fn write(
+        &self,
+        source: Source<'_>,
+        rules: Rules,
+        page: &mut Page<'_>,
+        refused: &mut Refused,
+    ) {
+        match self {
+            Self::Value { stem, slot, factor } => {
+                if let Some(value) = source.snapshot.get(*slot) {
+                    write_value(value * factor, *stem, source, rules, page, refused);
+                }
+            }
+            Self::Pair { stem, .. } => {
+                if let Some(value) = self.pair(source.snapshot) {
+                    write_value(value, *stem, source, rules, page, refused);
+                }
+            }
+            Self::Edges(edges) if rules.values == Values::Histogram => {
+                edges.write_histogram(source, rules, page, refused);
+            }
+            Self::Edges(edges) => edges.write_summary(source, rules, page, refused),
+        }
+    }
+
+    /// Whether [`write`](Self::write) would write a line.
+    pub(super) fn is_there(&self, snapshot: &Snapshot, rules: Rules) -> bool {
+        match self {
+            Self::Value { slot, factor, .. } => snapshot
+                .get(*slot)
+                .is_some_and(|value| rules.values.allow(value * factor)),
+            Self::Pair { .. } => self
+                .pair(snapshot)
+                .is_some_and(|value| rules.values.allow(value)),
+            Self::Edges(edges) => edges.is_there(snapshot, rules),
+        }
+    }
+
+    fn pair(&self, snapshot: &Snapshot) -> Option<f64> {
+        let Self::Pair {
+            slots, how, factor, ..
+        } = self
+        else {
+            return None;
+        };
+        let (first, second) = (snapshot.get(slots[0])?, snapshot.get(slots[1])?);
+        let value = match how {
+            Pairing::Ratio if second == 0.0 => return None,
+            Pairing::Ratio => first / second,
+            Pairing::Diff => first - second,
+        };
+        let value = value * factor;
+        // Infinity over infinity, infinity less infinity: not derivable.
+        (!value.is_nan()).then_some(value)
+    }
+}
+
+#[inline]
+fn write_value(
+    value: f64,
+    stem: Stem,
+    source: Source<'_>,
+    rules: Rules,
+    page: &mut Page<'_>,
+    refused: &mut Refused,
+) {
+    if rules.values.allow(value) {
+        page.line(stem.of(source.text), value);
+    } else {
+        refused.values += 1;
+    }
+}
+
+impl Edges {
+    fn is_there(&self, snapshot: &Snapshot, rules: Rules) -> bool {
+        let edges = self.edges as usize;
+        let has = |offset: usize| snapshot.get(self.first.offset(offset)).is_some();
+        if rules.values == Values::Histogram {
+            has(edges + 1) || (self.has_infinity && has(edges - 1))
+        } else {
+            (0..edges + 2).any(has)
+        }
+    }
+
+    /// Buckets, sum, count. A missing `+Inf` bucket is the count and the other way round, because
+    /// they are one number by definition.
+    fn write_histogram(
+        &self,
+        source: Source<'_>,
+        rules: Rules,
+        page: &mut Page<'_>,
+        refused: &mut Refused,
+    ) {
+        let snapshot = source.snapshot;
+        let edges = self.edges as usize;
+        let sum = snapshot.get(self.first.offset(edges));
+        let count = snapshot.get(self.first.offset(edges + 1));
+        let finite = edges - usize::from(self.has_infinity);
+        let infinity = if self.has_infinity {
+            snapshot.get(self.first.offset(finite))
+        } else {
+            None
+        };
+        let (Some(infinity), Some(count)) = (infinity.or(count), count.or(infinity)) else {
+            let orphans = (0..=edges).filter(|at| snapshot.get(self.first.offset(*at)).is_some());
+            refused.values += orphans.count() as u64;
+            return;
+        };
+        if !(infinity >= 0.0 && count >= 0.0) {
+            refused.values += 1;
+            return;
+        }
+        let tails = &source.tails[self.tail as usize..][..finite + 1];
+        let stem = self.edge.of(source.text);
+        for (index, tail) in tails[..finite].iter().enumerate() {
+            if let Some(value) = snapshot.get(self.first.offset(index)) {
+                if value >= 0.0 {
+                    page.edge_line(stem, tail, value);
+                } else {
+                    refused.values += 1;
+                }
+            }
+        }
+        page.edge_line(stem, &tails[finite], infinity);
+        let mut sum = sum.map(|sum| sum * self.factor);
+        let may_fall = |sum: f64| self.has_negative || sum.is_nan() || sum < 0.0;
+        if rules.openmetrics && sum.is_some_and(may_fall) {
+            // Such a sum may fall, and OpenMetrics wants none that can.
+            refused.values += 1;
+            sum = None;
+        }
+        if let Some(sum) = sum {
+            page.line(self.sum.of(source.text), sum);
+        }
+        // OpenMetrics: a count if and only if there is a sum.
+        if sum.is_some() || !rules.openmetrics {
+            page.line(self.count.of(source.text), count);
+        }
+    }
+
+    fn write_summary(
+        &self,
+        source: Source<'_>,
+        rules: Rules,
+        page: &mut Page<'_>,
+        refused: &mut Refused,
+    ) {
+        let snapshot = source.snapshot;
+        let edges = self.edges as usize;
+        let tails = &source.tails[self.tail as usize..][..edges];
+        for (index, tail) in tails.iter().enumerate() {
+            if let Some(value) = snapshot.get(self.first.offset(index)) {
+                let value = value * self.factor;
+                if rules.openmetrics && value < 0.0 {
+                    refused.values += 1;
+                } else {
+                    page.edge_line(self.edge.of(source.text), tail, value);
+                }
+            }
+        }
+        let sum = snapshot
+            .get(self.first.offset(edges))
+            .map(|sum| sum * self.factor);
+        let count = snapshot.get(self.first.offset(edges + 1));
+        for (stem, value, may_be_any) in [
+            (self.sum, sum, !rules.openmetrics),
+            (self.count, count, false),
+        ] {
+            if let Some(value) = value {
+                if may_be_any || value >= 0.0 {
+                    page.line(stem.of(source.text), value);
+                } else {
+                    refused.values += 1;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Steady states allocate nothing: counted, not claimed.
+
+use std::alloc::{GlobalAlloc, Layout as Memory, System};
+use std::cell::Cell;
+use std::sync::Arc;
+
+use tokenpath_core::dialect::{Dialect, Row, Spoken};
+use tokenpath_core::exposition::{Encoder, Format, Part};
+use tokenpath_core::{
+    Bucket, Desc, Histogram, LabelSet, MetricType, QuantileValue, Snapshot, Summary, Unit,
+};
+
+/// The system's allocator, counting the calls of each thread by itself, so that tests beside one
+/// another do not disturb the count.
+struct Counting;
+
+thread_local! {
+    static CALLS: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count() {
+    CALLS.with(|calls| calls.set(calls.get() + 1));
+}
+
+#[expect(unsafe_code, reason = "an allocator can be written in no other way")]
+// SAFETY: every call goes to the system's allocator unchanged, and so do its guarantees; the count is
+// a thread-local without a destructor, which does not allocate.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, memory: Memory) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promises are handed on.
+        unsafe { System.alloc(memory) }
+    }
+
+    unsafe fn dealloc(&self, start: *mut u8, memory: Memory) {
+        // SAFETY: `start` came from `alloc` or `realloc` above, that is from `System`.
+        unsafe { System.dealloc(start, memory) }
+    }
+
+    unsafe fn realloc(&self, start: *mut u8, memory: Memory, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: as above.
+        unsafe { System.realloc(start, memory, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// How many allocations a piece of work makes on this thread.
+fn allocations(work: impl FnOnce()) -> u64 {
+    let before = CALLS.with(Cell::get);
+    work();
+    CALLS.with(Cell::get) - before
+}
+
+#[test]
+fn the_count_counts() {
+    assert_eq!(allocations(|| drop(std::hint::black_box(Box::new(1)))), 1);
+    let mut text = String::from("a");
+    assert!(allocations(|| text.push_str(&"b".repeat(1000))) >= 2);
+}
+
+fn desc(name: &'static str, kind: MetricType) -> Arc<Desc> {
+    Arc::new(Desc::new(name, kind, Unit::None, "Help."))
+}
+
+/// A source of every type, whose values are of every length.
+struct Engine {
+    descs: [Arc<Desc>; 4],
+    labels: LabelSet,
+    snapshot: Snapshot,
+    histogram: Histogram,
+    summary: Summary,
+}
+
+impl Engine {
+    fn new(target: &str) -> Self {
+        Self {
+            descs: [
+                desc("llm_tokens_total", MetricType::Counter),
+                desc("llm_usage_ratio", MetricType::Gauge),
+                desc("llm_wait_seconds", MetricType::Histogram),
+                desc("llm_rpc_seconds", MetricType::Summary),
+            ],
+            labels: LabelSet::new([("target", target)]),
+            snapshot: Snapshot::new(),
+            histogram: Histogram {
+                buckets: [0.1, 1.0, f64::INFINITY]
+                    .map(|le| Bucket { le, count: 0.0 })
+                    .to_vec(),
+                sum: Some(0.0),
+                count: Some(0.0),
+            },
+            summary: Summary {
+                quantiles: vec![QuantileValue {
+                    quantile: 0.5,
+                    value: 0.0,
+                }],
+                sum: Some(0.0),
+                count: Some(0.0),
+            },
+        }
+    }
+
+    fn read(&mut self, round: u32) {
+        let value = f64::from(round) * 1_234.567_891;
+        self.snapshot.clear();
+        for engine in ["0", "1", "2"] {
+            let labels = [("engine", engine), ("model_name", "a \"quoted\" model")];
+            self.snapshot
+                .family(&self.descs[0])
+                .sample(&labels, f64::from(round));
+            if engine != "1" || !round.is_multiple_of(3) {
+                self.snapshot.family(&self.descs[1]).sample(&labels, value);
+            }
+            for bucket in &mut self.histogram.buckets {
+                bucket.count += 7.0;
+            }
+            self.histogram.count = self.histogram.buckets.last().map(|bucket| bucket.count);
+            self.histogram.sum = Some(value);
+            self.snapshot
+                .family(&self.descs[2])
+                .histogram(&labels, &self.histogram);
+            self.summary.quantiles[0].value = value / 3.0;
+            self.snapshot
+                .family(&self.descs[3])
+                .summary(&labels, &self.summary);
+        }
+    }
+}
+
+#[test]
+fn writing_and_encoding_allocate_nothing_once_warm() {
+    let dialect = Dialect::new(
+        "percent",
+        vec![
+            Row::family("llm_usage_ratio", "usage_percent", MetricType::Gauge).factor(100.0),
+            Row::ratio(
+                "llm_usage_ratio",
+                "llm_tokens_total",
+                "usage_per_token",
+                MetricType::Gauge,
+            ),
+        ],
+    );
+    let spoken = Spoken::new(&[Dialect::llm(), dialect], &[]).unwrap();
+    // Twice the same target: twins are told apart without memory too.
+    let mut engines = ["a", "b", "b"].map(Engine::new);
+    for format in Format::ALL {
+        let mut encoder = Encoder::with_dialects(format, spoken.clone());
+        let mut page = Vec::new();
+        let mut scrape = |round: u32| {
+            for engine in &mut engines {
+                engine.read(round);
+            }
+            let parts = engines.each_ref().map(|engine| Part {
+                snapshot: &engine.snapshot,
+                labels: &engine.labels,
+            });
+            encoder.encode(&parts, &mut page);
+            assert!(page.len() > 1000 && encoder.refused().duplicates > 0);
+        };
+        // Warm: the shape is complete and the page has had its longest numbers.
+        for round in [1, 2, 3, 4_000_001] {
+            scrape(round);
+        }
+        for round in 4..200 {
+            assert_eq!(
+                allocations(|| scrape(round)),
+                0,
+                "round {round} of {format}"
+            );
+        }
+    }
+}

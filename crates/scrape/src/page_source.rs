@@ -1,0 +1,167 @@
+//! A source that is a page of text: fetch, translate, and a verdict that helps.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokenpath_core::catalogue::Compiled;
+use tokenpath_core::exposition::{Format, ParseError};
+use tokenpath_core::translate::{Report, TranslateOptions, Translator};
+use tokenpath_core::{CollectError, Desc, Reason, Snapshot, Source, SourceId};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::{Client, ClientOptions, Endpoint, Page, SetupError, identify};
+
+/// How a page is fetched and read.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PageSourceOptions {
+    /// How the target is asked.
+    pub client: ClientOptions,
+    /// How the page is read.
+    pub translate: TranslateOptions,
+    /// The longest time for one reading; 10 s. Whoever runs the source may end it earlier.
+    pub timeout: Duration,
+    /// Whether a page without samples is fine: a server that was not used yet. Otherwise it is a
+    /// fault.
+    pub empty_is_fine: bool,
+}
+
+impl Default for PageSourceOptions {
+    fn default() -> Self {
+        Self {
+            client: ClientOptions::default(),
+            translate: TranslateOptions::default(),
+            timeout: Duration::from_secs(10),
+            empty_is_fine: false,
+        }
+    }
+}
+
+/// Reads one target's metrics page by a catalogue.
+///
+/// Keeps one connection, one buffer and the memory of the page's layout, so that a page like the one
+/// before costs a comparison and its numbers.
+#[derive(Debug)]
+pub struct PageSource {
+    id: SourceId,
+    client: Client,
+    catalogue: Arc<Compiled>,
+    timeout: Duration,
+    empty_is_fine: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    page: Page,
+    translator: Translator,
+}
+
+impl PageSource {
+    /// A source of the catalogue's kind. No I/O but the reading of certificates.
+    ///
+    /// # Errors
+    ///
+    /// Where TLS or the credentials are not set up right.
+    pub fn new(
+        endpoint: Endpoint,
+        catalogue: Arc<Compiled>,
+        options: PageSourceOptions,
+    ) -> Result<Self, SetupError> {
+        let id = SourceId::new(&catalogue.catalogue().backend, endpoint.target());
+        let client = Client::new(endpoint, options.client)?;
+        let translator = Translator::new(Arc::clone(&catalogue), options.translate);
+        Ok(Self {
+            id,
+            client,
+            catalogue,
+            timeout: options.timeout,
+            empty_is_fine: options.empty_is_fine,
+            state: Mutex::new(State {
+                page: Page::new(),
+                translator,
+            }),
+        })
+    }
+
+    /// What became of each family of the newest page that had something new.
+    pub async fn report(&self) -> Report {
+        self.state.lock().await.translator.report().clone()
+    }
+}
+
+impl Source for PageSource {
+    fn id(&self) -> &SourceId {
+        &self.id
+    }
+
+    fn describe(&self) -> &[Arc<Desc>] {
+        self.catalogue.describe()
+    }
+
+    async fn collect(&self, out: &mut Snapshot) -> Result<(), CollectError> {
+        let mut state = self.state.lock().await;
+        let State { page, translator } = &mut *state;
+        let fetched = self.client.get(page, Instant::now() + self.timeout).await;
+        let meta = fetched.map_err(|error| CollectError::new(error.reason(), error))?;
+        let format = Format::sniff(page.bytes(), meta.content_type());
+        translator
+            .translate(page.bytes(), format, out)
+            .map_err(|error| self.unreadable(page.bytes(), error))?;
+        out.tally_mut().certificate_expiry_seconds = meta.certificate_not_after();
+        self.judge(translator.report(), out)
+    }
+}
+
+impl PageSource {
+    /// Whether what was read is what it should be.
+    fn judge(&self, report: &Report, out: &Snapshot) -> Result<(), CollectError> {
+        let url = self.client.endpoint();
+        if out.tally().samples == 0 {
+            if self.empty_is_fine {
+                return Ok(());
+            }
+            let what = format!(
+                "{url} answers with an empty page: is the server still starting, or is this another path?"
+            );
+            return Err(CollectError::new(Reason::Empty, what));
+        }
+        let names = || report.families.iter().map(|family| family.name.as_str());
+        if identify::is_our_own(names()) {
+            let what = format!(
+                "{url} is an exporter of Tokenpath itself: give it the engine's own address"
+            );
+            return Err(CollectError::new(Reason::WrongBackend, what));
+        }
+        if report.any_mapped() {
+            return Ok(());
+        }
+        let kind = self.id.kind();
+        let what = match identify::backend(names()) {
+            Some(other) => format!("{url} is no {kind} page; it looks like {other}"),
+            None => {
+                let seen: Vec<&str> = names().take(3).collect();
+                format!(
+                    "{url} is no {kind} page; it begins with {}",
+                    seen.join(", ")
+                )
+            }
+        };
+        Err(CollectError::new(Reason::WrongBackend, what))
+    }
+
+    fn unreadable(&self, page: &[u8], error: ParseError) -> CollectError {
+        let url = self.client.endpoint();
+        let what = match page.trim_ascii_start().first() {
+            Some(b'<') => {
+                format!("{url} answers with HTML, not with metrics: is the path right? ({error})")
+            }
+            Some(b'{' | b'[') => {
+                format!("{url} answers with JSON, not with metrics: is the path right? ({error})")
+            }
+            _ => format!("the page of {url} is not valid: {error}"),
+        };
+        CollectError::new(Reason::Parse, what)
+    }
+}

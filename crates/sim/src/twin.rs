@@ -1,0 +1,472 @@
+//! The twin: traffic in, engines at work, truth out, all in virtual time.
+
+use crate::config::{Config, ConfigError, Length, Routing};
+use crate::engine::{Answer, Done, Engine, HangUp, Request};
+use crate::random::Random;
+use crate::truth::{self, EngineTruth, FinishReason, HttpTruth, LoraUse, Truth};
+
+const COMPLETIONS: &str = "/v1/completions";
+const CHAT: &str = "/v1/chat/completions";
+
+/// Most seconds that one call of [`Twin::advance`] may ask for; a longer one is cut. It bounds the
+/// time of a call, not the life of a twin.
+pub const ADVANCE_SECONDS_MAX: f64 = 7.0 * 86_400.0;
+
+/// A simulated inference server.
+///
+/// Pure: no clock, no socket, no thread. Time passes only in [`advance`](Self::advance), and what
+/// happens depends on the configuration alone, not on how the time is cut into calls.
+///
+/// ```
+/// use tokenpath_sim::{Config, Quantity, Twin};
+///
+/// let mut twin = Twin::new(Config { seed: 7, ..Config::default() })?;
+/// twin.advance(60.0);
+/// let engine = &twin.truth().engines[0];
+/// let first_token = engine.observed(Quantity::TimeToFirstToken);
+/// assert!(first_token.count() > 0);
+/// assert!(first_token.quantile(0.5) <= first_token.quantile(0.95));
+/// # Ok::<(), tokenpath_sim::ConfigError>(())
+/// ```
+#[derive(Debug)]
+pub struct Twin {
+    truth: Truth,
+    engines: Vec<Engine>,
+    gaps: Random,
+    shapes: Random,
+    arrivals_per_second: f64,
+    next_arrival: f64,
+    next_id: u64,
+    next_engine: usize,
+    done: Vec<Done>,
+}
+
+impl Twin {
+    /// A twin at virtual time 0, empty.
+    ///
+    /// # Errors
+    /// The first field of the configuration that makes no sense.
+    pub fn new(config: Config) -> Result<Self, ConfigError> {
+        config.check()?;
+        let mut twin = Self {
+            engines: (0..config.engines)
+                .map(|index| Engine::new(&config, index))
+                .collect(),
+            gaps: Random::new(config.seed, 1),
+            shapes: Random::new(config.seed, 2),
+            arrivals_per_second: config.traffic.arrivals_per_second,
+            next_arrival: f64::INFINITY,
+            next_id: 0,
+            next_engine: 0,
+            done: Vec::new(),
+            truth: Truth {
+                now: 0.0,
+                engines: (0..config.engines)
+                    .map(|_| EngineTruth::new(&config))
+                    .collect(),
+                rejected: 0,
+                lora: vec![LoraUse {
+                    running: 0,
+                    waiting: 0,
+                    updated: 0.0,
+                }],
+                http: (0..config.api_servers)
+                    .map(|_| HttpTruth::default())
+                    .collect(),
+                config,
+            },
+        };
+        twin.draw_arrival();
+        Ok(twin)
+    }
+
+    /// What has happened so far, and how things stand now.
+    pub fn truth(&self) -> &Truth {
+        &self.truth
+    }
+
+    /// Virtual time in seconds since the start.
+    pub fn now(&self) -> f64 {
+        self.truth.now
+    }
+
+    /// Lets `seconds` of virtual time pass, at most [`ADVANCE_SECONDS_MAX`]. Nothing passes where
+    /// `seconds` is not a positive number.
+    pub fn advance(&mut self, seconds: f64) {
+        if seconds > 0.0 {
+            self.advance_to(self.truth.now + seconds.min(ADVANCE_SECONDS_MAX));
+        }
+    }
+
+    /// Lets virtual time pass until `time`; a time that has passed already changes nothing.
+    pub fn advance_to(&mut self, time: f64) {
+        let end = time.min(self.truth.now + ADVANCE_SECONDS_MAX);
+        if end.is_nan() || end <= self.truth.now {
+            return;
+        }
+        while let Some((at, event)) = self.next_event().filter(|&(at, _)| at <= end) {
+            // An engine that was stopped may have a step that is overdue.
+            self.truth.now = at.max(self.truth.now);
+            match event {
+                Event::Arrival => self.arrival(),
+                Event::StepEnd(index) => self.step_end(index),
+            }
+        }
+        self.truth.now = end;
+    }
+
+    /// Changes the mean arrivals per second from now on; 0 stops the traffic.
+    ///
+    /// # Errors
+    /// A rate that is negative or not finite.
+    pub fn set_arrivals_per_second(&mut self, rate: f64) -> Result<(), ConfigError> {
+        if !(rate.is_finite() && rate >= 0.0) {
+            return Err(ConfigError::new(
+                "arrivals_per_second",
+                "must be finite and not negative",
+            ));
+        }
+        self.arrivals_per_second = rate;
+        self.draw_arrival();
+        Ok(())
+    }
+
+    /// Makes the computing of prompts `factor` times as slow on all engines, from the next step on;
+    /// 1 is normal.
+    ///
+    /// # Errors
+    /// A factor that is not finite or not positive.
+    pub fn slow_prefill(&mut self, factor: f64) -> Result<(), ConfigError> {
+        check_factor(factor)?;
+        for engine in &mut self.engines {
+            engine.slow_prompts(factor);
+        }
+        Ok(())
+    }
+
+    /// Makes all else in a step `factor` times as slow on all engines, from the next step on; 1 is
+    /// normal.
+    ///
+    /// # Errors
+    /// A factor that is not finite or not positive.
+    pub fn slow_decode(&mut self, factor: f64) -> Result<(), ConfigError> {
+        check_factor(factor)?;
+        for engine in &mut self.engines {
+            engine.slow_steps(factor);
+        }
+        Ok(())
+    }
+
+    /// Gives one engine another number of cache blocks. Sequences that no longer fit are preempted.
+    ///
+    /// # Errors
+    /// No such engine, or too few blocks for the longest request.
+    pub fn set_kv_blocks(&mut self, engine: usize, blocks: u32) -> Result<(), ConfigError> {
+        if blocks < self.truth.config.blocks_of_longest() {
+            return Err(ConfigError::new(
+                "kv_blocks",
+                "the longest request (max_model_len) does not fit",
+            ));
+        }
+        let now = self.truth.now;
+        let (engine, truth) = self.engine(engine)?;
+        engine.set_kv_blocks(blocks, truth, now);
+        Ok(())
+    }
+
+    /// Stops an engine where it is: it finishes no step, and what is on it hangs, as with a dead
+    /// GPU. Requests are still routed to it.
+    ///
+    /// # Errors
+    /// No such engine.
+    pub fn stop_engine(&mut self, engine: usize) -> Result<(), ConfigError> {
+        self.set_stopped(engine, true)
+    }
+
+    /// Lets a stopped engine go on.
+    ///
+    /// # Errors
+    /// No such engine.
+    pub fn start_engine(&mut self, engine: usize) -> Result<(), ConfigError> {
+        self.set_stopped(engine, false)
+    }
+
+    fn set_stopped(&mut self, engine: usize, stopped: bool) -> Result<(), ConfigError> {
+        let now = self.truth.now;
+        let (engine, truth) = self.engine(engine)?;
+        engine.set_stopped(stopped, truth, now);
+        Ok(())
+    }
+
+    fn engine(&mut self, index: usize) -> Result<(&mut Engine, &mut EngineTruth), ConfigError> {
+        self.engines
+            .get_mut(index)
+            .zip(self.truth.engines.get_mut(index))
+            .ok_or(ConfigError::new(
+                "engine",
+                "there is no engine of this index",
+            ))
+    }
+
+    fn next_event(&self) -> Option<(f64, Event)> {
+        let steps = self
+            .engines
+            .iter()
+            .enumerate()
+            .filter_map(|(index, engine)| Some((engine.next_event()?, Event::StepEnd(index))));
+        std::iter::once((self.next_arrival, Event::Arrival))
+            .filter(|(at, _)| at.is_finite())
+            .chain(steps)
+            // The first of equals: arrivals, then engines by index.
+            .min_by(|a, b| a.0.total_cmp(&b.0))
+    }
+
+    fn step_end(&mut self, index: usize) {
+        let now = self.truth.now;
+        let mut done = std::mem::take(&mut self.done);
+        self.engines[index].end_step(
+            &self.truth.config,
+            &mut self.truth.engines[index],
+            now,
+            &mut done,
+        );
+        for request in done.drain(..) {
+            self.answer(&request);
+        }
+        self.done = done;
+        self.note_adapters();
+    }
+
+    fn draw_arrival(&mut self) {
+        self.next_arrival = if self.arrivals_per_second > 0.0 {
+            self.truth.now + self.gaps.exponential(1.0 / self.arrivals_per_second)
+        } else {
+            f64::INFINITY
+        };
+    }
+
+    fn arrival(&mut self) {
+        self.draw_arrival();
+        let request = self.draw_request();
+        if self
+            .shapes
+            .chance(self.truth.config.traffic.bad_request_share)
+        {
+            return self.refuse(&request, "4xx");
+        }
+        let index = self.route();
+        let limit = self.truth.config.queue_limit;
+        if limit.is_some_and(|limit| self.engines[index].queue_len() >= limit as usize) {
+            self.truth.rejected += 1;
+            return self.refuse(&request, "5xx");
+        }
+        let now = self.truth.now;
+        self.engines[index].arrive(
+            request,
+            &self.truth.config,
+            &mut self.truth.engines[index],
+            now,
+        );
+    }
+
+    fn route(&mut self) -> usize {
+        match self.truth.config.routing {
+            Routing::RoundRobin => {
+                self.next_engine = (self.next_engine + 1) % self.engines.len();
+                self.next_engine
+            }
+            Routing::LeastLoaded => self
+                .engines
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, engine)| engine.load())
+                .map_or(0, |(index, _)| index),
+        }
+    }
+
+    fn draw_request(&mut self) -> Request {
+        let config = &self.truth.config;
+        let traffic = &config.traffic;
+        let random = &mut self.shapes;
+        let handler = if random.chance(traffic.chat_share) {
+            CHAT
+        } else {
+            COMPLETIONS
+        };
+        let streamed = random.chance(0.5);
+        let own = draw_length(traffic.prompt_tokens, random);
+        let prefix = (traffic.shared_prefixes > 0 && random.chance(traffic.shared_prefix_share))
+            .then(|| {
+                (
+                    random.below(traffic.shared_prefixes) as usize,
+                    traffic.shared_prefix_tokens,
+                )
+            });
+        let prompt = own
+            .saturating_add(prefix.map_or(0, |(_, tokens)| tokens))
+            .min(config.max_model_len - 1);
+        let sequences = if random.chance(traffic.parallel_share) {
+            2 + random.below(3)
+        } else {
+            1
+        };
+        let room = config.max_model_len - prompt;
+        let answers: Vec<Answer> = (0..sequences)
+            .map(|_| {
+                let tokens = draw_length(traffic.output_tokens, random).min(room);
+                draw_answer(traffic, tokens, room, random)
+            })
+            .collect();
+        let hangs_up = sequences == 1 && random.chance(traffic.hang_up_share);
+        let longest = answers.iter().map(|a| a.tokens).max().unwrap_or(1);
+        let adapter = config
+            .lora
+            .as_ref()
+            .filter(|lora| random.chance(lora.share))
+            .map(|lora| {
+                let adapters = u32::try_from(lora.adapters.len()).unwrap_or(u32::MAX);
+                random.below(adapters) as usize
+            });
+        let id = self.next_id;
+        self.next_id += 1;
+        Request {
+            id,
+            arrival: self.truth.now,
+            prompt,
+            prefix,
+            adapter,
+            hang_up: HangUp {
+                after_tokens: hangs_up.then(|| 1 + random.below(longest)),
+                at: self.truth.now + traffic.patience_seconds,
+            },
+            sequences: answers,
+            handler,
+            streamed,
+        }
+    }
+
+    fn answer(&mut self, done: &Done) {
+        let now = self.truth.now;
+        let process = self.process_of(done.request);
+        self.truth.http[process].record(&truth::Answer {
+            handler: done.handler,
+            status: if done.failed { "5xx" } else { "2xx" },
+            seconds: now - done.arrival,
+            request_bytes: request_bytes(done.prompt),
+            // A streamed answer has no content-length.
+            response_bytes: if done.streamed {
+                0
+            } else {
+                420 + 5 * done.generated
+            },
+            at: now,
+        });
+    }
+
+    fn refuse(&mut self, request: &Request, status: &'static str) {
+        let process = self.process_of(request.id);
+        self.truth.http[process].record(&truth::Answer {
+            handler: request.handler,
+            status,
+            seconds: 0.002,
+            request_bytes: request_bytes(request.prompt),
+            response_bytes: 160,
+            at: self.truth.now,
+        });
+    }
+
+    fn process_of(&self, request: u64) -> usize {
+        usize::try_from(request).unwrap_or(0) % self.truth.http.len()
+    }
+
+    fn note_adapters(&mut self) {
+        let (mut running, mut waiting) = (0, 0);
+        for engine in &self.engines {
+            let (r, w) = engine.adapters();
+            running |= r;
+            waiting |= w;
+        }
+        let updated = self.truth.now;
+        match self
+            .truth
+            .lora
+            .iter_mut()
+            .find(|u| u.running == running && u.waiting == waiting)
+        {
+            Some(seen) => seen.updated = updated,
+            None => self.truth.lora.push(LoraUse {
+                running,
+                waiting,
+                updated,
+            }),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Event {
+    Arrival,
+    StepEnd(usize),
+}
+
+fn check_factor(factor: f64) -> Result<(), ConfigError> {
+    if factor.is_finite() && factor > 0.0 {
+        Ok(())
+    } else {
+        Err(ConfigError::new("factor", "must be finite and above 0"))
+    }
+}
+
+fn draw_length(length: Length, random: &mut Random) -> u32 {
+    let drawn = random
+        .log_normal(length.median, length.sigma)
+        .round()
+        .clamp(f64::from(length.min), f64::from(length.max));
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to the range of two u32"
+    )]
+    let tokens = drawn as u32;
+    tokens
+}
+
+fn draw_answer(
+    traffic: &crate::config::Traffic,
+    tokens: u32,
+    room: u32,
+    random: &mut Random,
+) -> Answer {
+    let mut at = random.unit();
+    for (share, reason) in [
+        (traffic.length_share, FinishReason::Length),
+        (traffic.abort_share, FinishReason::Abort),
+        (traffic.error_share, FinishReason::Error),
+        (traffic.repetition_share, FinishReason::Repetition),
+    ] {
+        if at < share {
+            let max_tokens = if reason == FinishReason::Length {
+                tokens
+            } else {
+                room
+            };
+            return Answer {
+                tokens,
+                max_tokens,
+                reason,
+            };
+        }
+        at -= share;
+    }
+    // A stop token came before the limit.
+    let max_tokens = tokens.saturating_mul(2 + random.below(3)).min(room);
+    Answer {
+        tokens,
+        max_tokens,
+        reason: FinishReason::Stop,
+    }
+}
+
+fn request_bytes(prompt: u32) -> u64 {
+    180 + 4 * u64::from(prompt)
+}
