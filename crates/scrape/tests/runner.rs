@@ -58,11 +58,13 @@ impl Source for Scripted {
             }
             Act::Flap => 7.0,
             Act::Fail(reason) => {
-                out.family(&self.descs[0]).sample(&[("half", "written")], 1.0);
+                out.family(&self.descs[0])
+                    .sample(&[("half", "written")], 1.0);
                 return Err(CollectError::new(reason, "planted"));
             }
         };
-        out.family(&self.descs[0]).sample(&[("model_name", "m")], value);
+        out.family(&self.descs[0])
+            .sample(&[("model_name", "m")], value);
         out.family(&self.descs[1]).sample(&[], value);
         self.at_once.fetch_sub(1, Ordering::SeqCst);
         Ok(())
@@ -75,7 +77,10 @@ struct Probe {
 }
 
 fn scripted(target: &str, act: Act) -> (BoxSource, Probe) {
-    let probe = Probe { reads: Arc::default(), at_once_max: Arc::default() };
+    let probe = Probe {
+        reads: Arc::default(),
+        at_once_max: Arc::default(),
+    };
     let desc = |name| Arc::new(Desc::new(name, MetricType::Gauge, Unit::None, "A number."));
     let source = Scripted {
         id: SourceId::new("test", target),
@@ -101,7 +106,12 @@ fn exporter(acts: &[Act]) -> (Arc<Exporter>, Vec<Probe>) {
 
 async fn page_within(exporter: &Arc<Exporter>, time: Duration) -> String {
     let page = exporter.page(Format::Text004, Instant::now() + time).await;
-    assert_eq!(check(&page, Format::Text004), [], "{}", String::from_utf8_lossy(&page));
+    assert_eq!(
+        check(&page, Format::Text004),
+        [],
+        "{}",
+        String::from_utf8_lossy(&page)
+    );
     String::from_utf8(page).unwrap()
 }
 
@@ -111,18 +121,46 @@ fn has(page: &str, line: &str) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn sick_sources_cost_their_own_series_and_no_time() {
-    let (exporter, _) = exporter(&[Act::Say(5.0), Act::Fail(Reason::Parse), Act::Hang, Act::Panic]);
+    let (exporter, _) = exporter(&[
+        Act::Say(5.0),
+        Act::Fail(Reason::Parse),
+        Act::Hang,
+        Act::Panic,
+    ]);
     let begin = Instant::now();
     let page = page_within(&exporter, Duration::from_secs(3)).await;
-    assert_eq!(begin.elapsed(), Duration::from_secs(3), "the deadline, and not later");
-    assert!(has(&page, r#"test_value{backend="test",model_name="m",target="t0"} 5"#), "{page}");
-    assert!(has(&page, r#"tokenpath_source_up{backend="test",target="t0"} 1"#));
+    assert_eq!(
+        begin.elapsed(),
+        Duration::from_secs(3),
+        "the deadline, and not later"
+    );
+    assert!(
+        has(
+            &page,
+            r#"test_value{backend="test",model_name="m",target="t0"} 5"#
+        ),
+        "{page}"
+    );
+    assert!(has(
+        &page,
+        r#"tokenpath_source_up{backend="test",target="t0"} 1"#
+    ));
     for (target, reason) in [("t1", "parse"), ("t2", "timeout"), ("t3", "internal")] {
-        assert!(has(&page, &format!(r#"tokenpath_source_up{{backend="test",target="{target}"}} 0"#)), "{page}");
-        assert!(!page.contains(&format!(r#"test_value{{backend="test",half="written",target="{target}"}}"#)));
+        assert!(
+            has(
+                &page,
+                &format!(r#"tokenpath_source_up{{backend="test",target="{target}"}} 0"#)
+            ),
+            "{page}"
+        );
+        assert!(!page.contains(&format!(
+            r#"test_value{{backend="test",half="written",target="{target}"}}"#
+        )));
         // The reading under way ends with its page, which may be the moment after this one.
         let page = page_within(&exporter, Duration::from_secs(3)).await;
-        let errors = format!(r#"tokenpath_source_scrape_errors_total{{backend="test",reason="{reason}",target="{target}"}}"#);
+        let errors = format!(
+            r#"tokenpath_source_scrape_errors_total{{backend="test",reason="{reason}",target="{target}"}}"#
+        );
         assert!(page.contains(&errors), "{errors}\n{page}");
     }
 }
@@ -139,7 +177,11 @@ async fn scrapers_at_once_share_one_reading() {
     }
     assert_eq!(probes[0].reads.load(Ordering::SeqCst), 1);
     page_within(&exporter, Duration::from_secs(5)).await;
-    assert_eq!(probes[0].reads.load(Ordering::SeqCst), 2, "the next one reads anew");
+    assert_eq!(
+        probes[0].reads.load(Ordering::SeqCst),
+        2,
+        "the next one reads anew"
+    );
     assert_eq!(probes[0].at_once_max.load(Ordering::SeqCst), 1);
 }
 
@@ -152,7 +194,10 @@ async fn an_impatient_scraper_does_not_end_the_reading_of_a_patient_one() {
     };
     tokio::time::sleep(Duration::from_millis(100)).await;
     let impatient = page_within(&exporter, Duration::from_secs(1)).await;
-    assert!(has(&impatient, r#"tokenpath_source_up{backend="test",target="t0"} 0"#));
+    assert!(has(
+        &impatient,
+        r#"tokenpath_source_up{backend="test",target="t0"} 0"#
+    ));
     assert!(!impatient.contains("test_value{"));
     assert!(patient.await.unwrap().contains("test_value{"));
     assert_eq!(probes[0].reads.load(Ordering::SeqCst), 1);
@@ -165,7 +210,13 @@ async fn nothing_stale_is_served_after_a_failure() {
         let page = page_within(&exporter, Duration::from_secs(1)).await;
         let up = round % 2 == 0;
         assert_eq!(page.contains("test_value{"), up, "round {round}\n{page}");
-        assert!(has(&page, &format!(r#"tokenpath_source_up{{backend="test",target="t0"}} {}"#, u8::from(up))));
+        assert!(has(
+            &page,
+            &format!(
+                r#"tokenpath_source_up{{backend="test",target="t0"}} {}"#,
+                u8::from(up)
+            )
+        ));
     }
 }
 
@@ -173,20 +224,32 @@ async fn nothing_stale_is_served_after_a_failure() {
 async fn labels_of_the_operator_win_and_selections_and_limits_hold() {
     let mut exporter = Exporter::new();
     let labels = LabelSet::new([("model_name", "ours"), ("node", "a1")]);
-    exporter.add(scripted("t0", Act::Say(1.0)).0, SourceOptions::new().labels(labels));
+    exporter.add(
+        scripted("t0", Act::Say(1.0)).0,
+        SourceOptions::new().labels(labels),
+    );
     exporter.add(
         scripted("t1", Act::Say(2.0)).0,
         SourceOptions::new().selection(Selection::new(["test_*"], ["test_other"])),
     );
-    exporter.add(scripted("t2", Act::Say(3.0)).0, SourceOptions::new().series_limit(1));
+    exporter.add(
+        scripted("t2", Act::Say(3.0)).0,
+        SourceOptions::new().series_limit(1),
+    );
     let page = page_within(&Arc::new(exporter), Duration::from_secs(5)).await;
     let line = r#"test_value{backend="test",exported_model_name="m",model_name="ours",node="a1",target="t0"} 1"#;
     assert!(has(&page, line), "{page}");
     assert!(!page.contains(r#"test_other{backend="test",target="t1"}"#));
-    assert!(has(&page, r#"tokenpath_source_dropped_samples_total{backend="test",reason="filtered",target="t1"} 1"#));
+    assert!(has(
+        &page,
+        r#"tokenpath_source_dropped_samples_total{backend="test",reason="filtered",target="t1"} 1"#
+    ));
     assert!(page.contains(r#"test_value{backend="test",model_name="m",target="t2"}"#));
     assert!(!page.contains(r#"test_other{backend="test",target="t2"}"#));
-    assert!(has(&page, r#"tokenpath_source_dropped_samples_total{backend="test",reason="series_limit",target="t2"} 1"#));
+    assert!(has(
+        &page,
+        r#"tokenpath_source_dropped_samples_total{backend="test",reason="series_limit",target="t2"} 1"#
+    ));
 }
 
 #[tokio::test]
@@ -195,7 +258,10 @@ async fn two_sources_with_equal_labels_do_not_make_a_series_twice() {
     exporter.add(scripted("same", Act::Say(1.0)).0, SourceOptions::new());
     exporter.add(scripted("same", Act::Say(2.0)).0, SourceOptions::new());
     let page = page_within(&Arc::new(exporter), Duration::from_secs(5)).await;
-    assert!(has(&page, r#"test_value{backend="test",model_name="m",target="same"} 1"#));
+    assert!(has(
+        &page,
+        r#"test_value{backend="test",model_name="m",target="same"} 1"#
+    ));
 }
 
 #[tokio::test]
@@ -205,7 +271,10 @@ async fn status_is_that_of_the_last_reading() {
     page_within(&exporter, Duration::from_secs(5)).await;
     let status = exporter.status();
     assert_eq!((status[0].up, status[0].error.as_str()), (Some(true), ""));
-    assert_eq!((status[1].up, status[1].error.as_str()), (Some(false), "tls: planted"));
+    assert_eq!(
+        (status[1].up, status[1].error.as_str()),
+        (Some(false), "tls: planted")
+    );
     assert!(status[0].last_success.is_some() && status[1].last_success.is_none());
 }
 
@@ -213,9 +282,15 @@ async fn status_is_that_of_the_last_reading() {
 async fn both_formats_are_valid_with_no_source_at_all() {
     let exporter = Arc::new(Exporter::new());
     for format in [Format::Text004, Format::OpenMetrics100] {
-        let page = exporter.page(format, Instant::now() + Duration::from_secs(1)).await;
+        let page = exporter
+            .page(format, Instant::now() + Duration::from_secs(1))
+            .await;
         assert_eq!(check(&page, format), []);
-        assert!(String::from_utf8(page).unwrap().contains("tokenpath_build_info{version=\""));
+        assert!(
+            String::from_utf8(page)
+                .unwrap()
+                .contains("tokenpath_build_info{version=\"")
+        );
     }
 }
 

@@ -110,10 +110,12 @@ fn speculation() -> Vec<Row> {
         histogram().to("llm_tgi_step_speculated_tokens"),
         histogram().output(sum()),
         histogram().output(count()),
-        summary().to("llm_tgi_step_speculated_tokens_summary").note(
-            "A summary because the call that gave it buckets is commented out since 2.3.0. One \
+        summary()
+            .to("llm_tgi_step_speculated_tokens_quantiles")
+            .note(
+                "A summary because the call that gave it buckets is commented out since 2.3.0. One \
              observation a request and forward step, whatever the help text says.",
-        ),
+            ),
         summary().output(sum()),
         summary().output(count()),
     ]

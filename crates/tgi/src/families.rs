@@ -46,7 +46,7 @@ pub mod speculation {
             "Forward steps counted once for each request in them (count of tgi_request_skipped_tokens).";
         STEP_TOKENS = "llm_tgi_step_speculated_tokens", Histogram, None, ["model_name"],
             "Speculated tokens of one request in one forward step, from releases that have a histogram of them (1.3.0 to 2.2.0).";
-        STEP_TOKENS_SUMMARY = "llm_tgi_step_speculated_tokens_summary", Summary, None, ["model_name"],
+        STEP_TOKENS_QUANTILES = "llm_tgi_step_speculated_tokens_quantiles", Summary, None, ["model_name"],
             "Speculated tokens of one request in one forward step, from releases that have quantiles of them (2.3.0 and later).";
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokenpath_core::exposition::Format;
-use tokenpath_core::{CollectError, Desc, Reason, Snapshot, Source, SourceId};
-use tokenpath_scrape::{Client, ClientOptions, Endpoint, Page, SetupError};
+use tokenpath_core::{CollectError, Desc, Snapshot, Source, SourceId};
+use tokenpath_scrape::{Client, ClientOptions, Endpoint, Page, SetupError, verdict};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -139,16 +139,13 @@ impl Source for TgiSource {
         let format = Format::sniff(page.bytes(), meta.content_type());
         translator
             .translate(page.bytes(), format, out)
-            .map_err(|error| CollectError::new(Reason::Parse, error))?;
+            .map_err(|error| verdict::unreadable(self.client.endpoint(), page.bytes(), error))?;
         out.tally_mut().certificate_expiry_seconds = meta.certificate_not_after();
         // Without a request yet the page is empty, which is no fault.
-        if out.tally().samples > 0 && !translator.report().any_mapped() {
-            return Err(CollectError::new(
-                Reason::WrongBackend,
-                "no sample of the page is one of TGI's; is it the endpoint of another server?",
-            ));
+        if out.tally().samples == 0 {
+            return Ok(());
         }
-        Ok(())
+        verdict::judge(self.client.endpoint(), self.id.kind(), translator.report())
     }
 }
 

@@ -46,7 +46,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     };
     let listener = TcpListener::bind("127.0.0.1:8080").await?;
-    println!("reading {endpoint}, see http://{}/metrics", listener.local_addr()?);
+    println!(
+        "reading {endpoint}, see http://{}/metrics",
+        listener.local_addr()?
+    );
     serve(listener, Arc::new(exporter(&endpoint)?)).await?;
     drop(simulated);
     Ok(())
@@ -111,7 +114,9 @@ async fn simulated_server() -> Result<Running, Box<dyn Error>> {
     let release = Release::find("0.33.0").ok_or("this release is not simulated")?;
     let mut twin = Twin::new(Config::default())?;
     twin.advance(60.0);
-    Ok(Server::new(twin, Layout::of(release)).bind("127.0.0.1:0").await?)
+    Ok(Server::new(twin, Layout::of(release))
+        .bind("127.0.0.1:0")
+        .await?)
 }
 
 #[cfg(test)]
@@ -120,15 +125,29 @@ mod tests {
 
     use super::*;
 
-    async fn get(path: &str, accept: &str, exporter: &Arc<Exporter>) -> (StatusCode, String, String) {
-        let request = Request::get(path).header("accept", accept).body(()).unwrap();
+    async fn get(
+        path: &str,
+        accept: &str,
+        exporter: &Arc<Exporter>,
+    ) -> (StatusCode, String, String) {
+        let request = Request::get(path)
+            .header("accept", accept)
+            .body(())
+            .unwrap();
         let response = answer(request, Arc::clone(exporter)).await.unwrap();
         let kind = response.headers().get(CONTENT_TYPE);
         let kind = kind.map_or_else(String::new, |kind| kind.to_str().unwrap().to_owned());
         let status = response.status();
         #[expect(clippy::disallowed_methods, reason = "the body is limited")]
-        let body = Limited::new(response.into_body(), 1 << 20).collect().await.unwrap();
-        (status, kind, String::from_utf8(body.to_bytes().to_vec()).unwrap())
+        let body = Limited::new(response.into_body(), 1 << 20)
+            .collect()
+            .await
+            .unwrap();
+        (
+            status,
+            kind,
+            String::from_utf8(body.to_bytes().to_vec()).unwrap(),
+        )
     }
 
     #[tokio::test]
@@ -145,8 +164,14 @@ mod tests {
         let (status, kind, body) = get("/metrics", "*/*", &exporter).await;
         assert_eq!(status, StatusCode::OK);
         assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
-        assert!(body.contains("llm_time_to_first_token_seconds_bucket{"), "{body}");
-        let up = format!("tokenpath_source_up{{backend=\"vllm\",target=\"{}\"}} 1", twin.local_addr());
+        assert!(
+            body.contains("llm_time_to_first_token_seconds_bucket{"),
+            "{body}"
+        );
+        let up = format!(
+            "tokenpath_source_up{{backend=\"vllm\",target=\"{}\"}} 1",
+            twin.local_addr()
+        );
         assert!(body.contains(&up), "{body}");
 
         let accept = "application/openmetrics-text;version=1.0.0";

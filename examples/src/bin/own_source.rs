@@ -80,7 +80,10 @@ const STATUS_LIMIT: u64 = 64 * 1024;
 async fn read_status(address: &str) -> std::io::Result<String> {
     let stream = TcpStream::connect(address).await?;
     let mut status = String::new();
-    stream.take(STATUS_LIMIT).read_to_string(&mut status).await?;
+    stream
+        .take(STATUS_LIMIT)
+        .read_to_string(&mut status)
+        .await?;
     Ok(status)
 }
 
@@ -94,7 +97,9 @@ fn write_status(status: &str, out: &mut Snapshot) -> Result<(), CollectError> {
             })?;
         match name {
             "waiting" => out.family(&WAITING).sample(&[], value),
-            "busy_ms" => out.family(&BUSY).sample(&[], seconds_from_milliseconds(value)),
+            "busy_ms" => out
+                .family(&BUSY)
+                .sample(&[], seconds_from_milliseconds(value)),
             // A newer pool may say more; what it does not say is absent from the page.
             _ => continue,
         };
@@ -152,7 +157,10 @@ mod tests {
         let (snapshot, result) = collect("waiting 3\nbusy_ms 81250\nnew_thing 1\n").await;
         result.unwrap();
         assert_eq!(snapshot.value("tokenizer_texts_waiting", &[]), Some(3.0));
-        assert_eq!(snapshot.value("tokenizer_busy_seconds_total", &[]), Some(81.25));
+        assert_eq!(
+            snapshot.value("tokenizer_busy_seconds_total", &[]),
+            Some(81.25)
+        );
     }
 
     #[tokio::test]
@@ -169,7 +177,11 @@ mod tests {
             let (_, result) = collect(status).await;
             assert_eq!(result.unwrap_err().reason(), reason, "{status:?}");
         }
-        let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let nobody = TcpListener::bind("127.0.0.1:0")
+            .await
+            .unwrap()
+            .local_addr()
+            .unwrap();
         let result = TokenizerPool::new(&nobody.to_string())
             .collect(&mut Snapshot::new())
             .await;

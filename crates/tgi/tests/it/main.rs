@@ -5,6 +5,10 @@
 #[path = "../../../../testdata/page.rs"]
 mod page;
 
+#[cfg(feature = "http")]
+#[path = "../../../../testdata/http.rs"]
+mod http;
+
 mod catalogue;
 mod golden;
 mod reading;

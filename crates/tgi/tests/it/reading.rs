@@ -16,23 +16,44 @@ const SAME: [(&str, &str); 21] = [
     ("tgi_request_success", "llm_requests_finished_total"),
     ("tgi_request_failure", "llm_requests_finished_total"),
     ("tgi_request_duration", "llm_request_duration_seconds"),
-    ("tgi_request_validation_duration", "llm_request_validation_seconds"),
+    (
+        "tgi_request_validation_duration",
+        "llm_request_validation_seconds",
+    ),
     ("tgi_request_queue_duration", "llm_request_queue_seconds"),
-    ("tgi_request_inference_duration", "llm_request_inference_seconds"),
+    (
+        "tgi_request_inference_duration",
+        "llm_request_inference_seconds",
+    ),
     (
         "tgi_request_mean_time_per_token_duration",
         "llm_request_mean_time_per_token_seconds",
     ),
-    ("tgi_request_generated_tokens", "llm_request_generation_tokens"),
+    (
+        "tgi_request_generated_tokens",
+        "llm_request_generation_tokens",
+    ),
     ("tgi_request_input_length", "llm_tgi_scheduled_input_tokens"),
-    ("tgi_request_max_new_tokens", "llm_tgi_scheduled_new_tokens_max"),
+    (
+        "tgi_request_max_new_tokens",
+        "llm_tgi_scheduled_new_tokens_max",
+    ),
     ("tgi_batch_current_size", "llm_requests_running"),
     ("tgi_batch_current_max_tokens", "llm_tgi_batch_tokens_max"),
     ("tgi_batch_inference_count", "llm_tgi_batch_calls_total"),
-    ("tgi_batch_inference_success", "llm_tgi_batch_calls_succeeded_total"),
-    ("tgi_batch_inference_failure", "llm_tgi_batch_calls_failed_total"),
+    (
+        "tgi_batch_inference_success",
+        "llm_tgi_batch_calls_succeeded_total",
+    ),
+    (
+        "tgi_batch_inference_failure",
+        "llm_tgi_batch_calls_failed_total",
+    ),
     ("tgi_batch_inference_duration", "llm_tgi_batch_call_seconds"),
-    ("tgi_batch_forward_duration", "llm_tgi_batch_forward_seconds"),
+    (
+        "tgi_batch_forward_duration",
+        "llm_tgi_batch_forward_seconds",
+    ),
     ("tgi_batch_decode_duration", "llm_tgi_batch_decode_seconds"),
     ("tgi_batch_filter_duration", "llm_tgi_batch_filter_seconds"),
     ("tgi_batch_concat_duration", "llm_tgi_batch_concat_seconds"),
@@ -62,7 +83,11 @@ fn expected(page: &Page, histogram: bool, model: Option<&str>) -> Numbers {
         }
         for edge in ["le", "quantile"] {
             if let Some(text) = labels.get_mut(edge) {
-                *text = text.trim_start_matches('+').parse::<f64>().unwrap().to_string();
+                *text = text
+                    .trim_start_matches('+')
+                    .parse::<f64>()
+                    .unwrap()
+                    .to_string();
             }
         }
         let mut add = |name: String| put(&mut numbers, name, labels.clone(), sample.value);
@@ -75,7 +100,7 @@ fn expected(page: &Page, histogram: bool, model: Option<&str>) -> Numbers {
             ("tgi_request_generated_tokens", "_sum") => add("llm_generation_tokens_total".into()),
             ("tgi_request_skipped_tokens", _) => {
                 let summary = page.types[family] == "summary";
-                let kind = if summary { "_summary" } else { "" };
+                let kind = if summary { "_quantiles" } else { "" };
                 add(format!("llm_tgi_step_speculated_tokens{kind}{part}"));
                 match part {
                     "_sum" => add("llm_tgi_speculated_tokens_total".into()),
