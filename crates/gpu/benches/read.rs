@@ -1,0 +1,2 @@
+//! Placeholder until the fake driver stands.
+fn main() {}
