@@ -72,10 +72,20 @@ impl Rig {
         panic!("waited in vain until {what}: {}", show(&last))
     }
 
-    /// The first page that is there, and good.
+    /// The first page that is there, up to date, and good.
     pub(crate) fn page(&self, what: &str, good: impl Fn(&Snapshot) -> bool) -> Snapshot {
         self.until(what, |read| {
-            read.as_ref().ok().filter(|page| good(page)).cloned()
+            let page = read.as_ref().ok()?;
+            let fresh = page.value("gpu_driver_up", &[]) == Some(1.0);
+            (fresh && good(page)).then(|| page.clone())
+        })
+    }
+
+    /// The first page that is left when the newest sample is too old.
+    pub(crate) fn stale_page(&self) -> Snapshot {
+        self.until("the sample is too old", |read| {
+            let page = read.as_ref().ok()?;
+            (page.value("gpu_driver_up", &[]) == Some(0.0)).then(|| page.clone())
         })
     }
 
