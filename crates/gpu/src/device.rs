@@ -106,6 +106,13 @@ impl Numbers {
         self.put(quantity, number as f64);
     }
 
+    /// Forgets numbers.
+    pub(crate) fn remove(&mut self, quantities: &[Quantity]) {
+        for quantity in quantities {
+            self.values[*quantity as usize] = f64::NAN;
+        }
+    }
+
     /// Takes over every number that `other` has.
     pub fn merge(&mut self, other: &Self) {
         for (value, other) in self.values.iter_mut().zip(other.values) {

@@ -1,6 +1,7 @@
 //! stub
 pub mod bound;
 pub mod device;
+pub mod fake;
 pub mod families;
 pub mod nvml;
 mod options;

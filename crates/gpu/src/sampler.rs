@@ -122,7 +122,7 @@ impl Sampler {
             .shared
             .changed
             .wait_timeout_while(self.shared.lock(), timeout, |state| condition(state));
-        waited.map_or(false, |(_, result)| !result.timed_out())
+        waited.is_ok_and(|(_, result)| !result.timed_out())
     }
 }
 

@@ -165,3 +165,103 @@ pub fn host_name() -> String {
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| "local".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::device::{CallError, DriverError, Session};
+    use crate::fake::{FakeDriver, FakeGpu};
+
+    fn options() -> Options {
+        Options {
+            period: Duration::from_millis(100),
+            retry_min: Duration::from_millis(10),
+            retry_max: Duration::from_millis(100),
+            ..Options::default()
+        }
+    }
+
+    /// The first value of `gpu_up` that is as wanted.
+    fn becomes(source: &GpuSource, up: f64) {
+        let uuid = &FakeGpu::new(0).uuid;
+        let start = Instant::now();
+        loop {
+            let mut page = Snapshot::new();
+            let read = source.copy_newest(&mut page);
+            let fresh = page.value("gpu_driver_up", &[]) == Some(1.0);
+            let found = page.value("gpu_up", &[("gpu", "0"), ("uuid", uuid)]);
+            if read.is_ok() && fresh && found == Some(up) {
+                return;
+            }
+            assert!(start.elapsed().as_secs() < 30, "{read:?} {found:?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn a_driver_that_panics_is_a_fault_of_ours_and_said_so() {
+        struct Panics;
+        impl Driver for Panics {
+            fn open(&mut self, _: &mut dyn FnMut(&mut dyn Session)) -> Result<(), DriverError> {
+                panic!("on purpose: a test");
+            }
+        }
+        let source = GpuSource::with_driver("host", options(), Panics).unwrap();
+        assert!(source.wait_first(Duration::from_secs(30)));
+        let error = source.copy_newest(&mut Snapshot::new()).unwrap_err();
+        assert_eq!(error.reason(), Reason::Internal);
+    }
+
+    #[test]
+    fn a_lost_gpu_is_looked_for_by_opening_the_driver_anew() {
+        /// Finds its GPU again only when it is opened.
+        struct Forgetful(FakeDriver);
+        impl Driver for Forgetful {
+            fn open(&mut self, work: &mut dyn FnMut(&mut dyn Session)) -> Result<(), DriverError> {
+                self.0.change(|machine| machine.gpus[0].error = None);
+                self.0.open(work)
+            }
+        }
+        let driver = FakeDriver::new([FakeGpu::new(0)]);
+        let source = GpuSource::with_driver("host", options(), Forgetful(driver.clone())).unwrap();
+        becomes(&source, 1.0);
+        driver.change(|machine| machine.gpus[0].error = Some(CallError::GpuLost));
+        becomes(&source, 0.0);
+        becomes(&source, 1.0);
+    }
+
+    #[test]
+    fn a_driver_that_never_opens_is_tried_less_and_less_often() {
+        struct Counts(std::sync::mpsc::Sender<Instant>);
+        impl Driver for Counts {
+            fn open(&mut self, _: &mut dyn FnMut(&mut dyn Session)) -> Result<(), DriverError> {
+                // The test may be over.
+                let _ = self.0.send(Instant::now());
+                Err(DriverError::Init(CallError::DriverNotLoaded))
+            }
+        }
+        let (sender, attempts) = std::sync::mpsc::channel();
+        let source = GpuSource::with_driver("host", options(), Counts(sender)).unwrap();
+        let attempts: Vec<_> = attempts.iter().take(7).collect();
+        let waits: Vec<_> = attempts.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        // 10, 20, 40, 80, 100, 100 ms, or more on a busy machine.
+        for (wait, least) in waits.iter().zip([10, 20, 40, 80, 100, 100]) {
+            assert!(*wait >= Duration::from_millis(least), "{waits:?}");
+        }
+        assert_eq!(
+            source
+                .copy_newest(&mut Snapshot::new())
+                .unwrap_err()
+                .reason(),
+            Reason::Driver
+        );
+        assert_eq!((source.id().kind(), source.id().target()), ("gpu", "host"));
+    }
+
+    #[test]
+    fn the_host_has_a_name() {
+        assert!(!host_name().is_empty());
+    }
+}
