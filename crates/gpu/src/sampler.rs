@@ -196,7 +196,7 @@ impl Thread<'_> {
     }
 
     fn sample(&mut self, session: &mut dyn Session) -> Over {
-        let opened = Instant::now();
+        let mut down_since = None;
         self.tracker.begin_session(session);
         let mut next = Instant::now();
         loop {
@@ -210,7 +210,11 @@ impl Thread<'_> {
                 Err(End::Gone(error)) => return Over::Gone(DriverError::Gone(error)),
             }
             self.wait = self.options.retry_min;
-            if self.tracker.any_down() && opened.elapsed() >= self.options.retry_max {
+            if !self.tracker.any_down() {
+                down_since = None;
+            } else if down_since.get_or_insert_with(Instant::now).elapsed()
+                >= self.options.retry_max
+            {
                 return Over::OpenAnew;
             }
         }

@@ -225,7 +225,11 @@ mod tests {
             }
         }
         let driver = FakeDriver::new([FakeGpu::new(0)]);
-        let source = GpuSource::with_driver("host", options(), Forgetful(driver.clone())).unwrap();
+        let options = Options {
+            retry_max: Duration::from_millis(500),
+            ..options()
+        };
+        let source = GpuSource::with_driver("host", options, Forgetful(driver.clone())).unwrap();
         becomes(&source, 1.0);
         driver.change(|machine| machine.gpus[0].error = Some(CallError::GpuLost));
         becomes(&source, 0.0);
