@@ -16,7 +16,11 @@ pub struct Backend {
 }
 
 /// All of them.
-pub const ALL: &[Backend] = &[Backend { kind: "vllm", title: "vLLM", compiled: tokenpath_vllm::compiled }];
+pub const ALL: &[Backend] = &[Backend {
+    kind: "vllm",
+    title: "vLLM",
+    compiled: tokenpath_vllm::compiled,
+}];
 
 /// The backend of a kind.
 ///
@@ -24,8 +28,11 @@ pub const ALL: &[Backend] = &[Backend { kind: "vllm", title: "vLLM", compiled: t
 ///
 /// The kinds there are, where this is none of them.
 pub fn find(kind: &str) -> Result<Backend, String> {
-    ALL.iter().find(|backend| backend.kind == kind).copied().ok_or_else(|| {
-        let kinds: Vec<&str> = ALL.iter().map(|backend| backend.kind).collect();
-        format!("no such backend; known are: {}", kinds.join(", "))
-    })
+    ALL.iter()
+        .find(|backend| backend.kind == kind)
+        .copied()
+        .ok_or_else(|| {
+            let kinds: Vec<&str> = ALL.iter().map(|backend| backend.kind).collect();
+            format!("no such backend; known are: {}", kinds.join(", "))
+        })
 }

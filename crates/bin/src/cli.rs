@@ -19,7 +19,11 @@ pub struct WebArguments {
     #[arg(long = "web.listen-address", value_name = "ADDRESS")]
     pub listen: Vec<ListenAddress>,
     /// Path of the metrics page.
-    #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics")]
+    #[arg(
+        long = "web.telemetry-path",
+        value_name = "PATH",
+        default_value = "/metrics"
+    )]
     pub telemetry_path: String,
     /// Scrapes that are answered at once; more are told to come back.
     #[arg(long = "web.max-requests", value_name = "N", default_value_t = 40)]
@@ -56,13 +60,25 @@ pub struct ScrapeArguments {
     #[arg(long = "scrape.follow-redirects")]
     pub follow_redirects: bool,
     /// File with a bearer token, read again for each request.
-    #[arg(long = "scrape.bearer-token-file", value_name = "FILE", conflicts_with = "username")]
+    #[arg(
+        long = "scrape.bearer-token-file",
+        value_name = "FILE",
+        conflicts_with = "username"
+    )]
     pub bearer_token_file: Option<PathBuf>,
     /// User name for basic authentication.
-    #[arg(long = "scrape.username", value_name = "NAME", requires = "password_file")]
+    #[arg(
+        long = "scrape.username",
+        value_name = "NAME",
+        requires = "password_file"
+    )]
     pub username: Option<String>,
     /// File with the password for basic authentication.
-    #[arg(long = "scrape.password-file", value_name = "FILE", requires = "username")]
+    #[arg(
+        long = "scrape.password-file",
+        value_name = "FILE",
+        requires = "username"
+    )]
     pub password_file: Option<PathBuf>,
     /// PEM file with the authorities to trust instead of the machine's.
     #[arg(long = "scrape.ca-file", value_name = "FILE")]
@@ -103,9 +119,10 @@ impl ScrapeArguments {
         let mut options = PageSourceOptions::default();
         let auth = match (&self.bearer_token_file, &self.username, &self.password_file) {
             (Some(file), _, _) => Auth::Bearer(Credential::File(file.clone())),
-            (None, Some(name), Some(file)) => {
-                Auth::Basic { username: Secret::new(name.clone()), password: Credential::File(file.clone()) }
-            }
+            (None, Some(name), Some(file)) => Auth::Basic {
+                username: Secret::new(name.clone()),
+                password: Credential::File(file.clone()),
+            },
             _ => Auth::None,
         };
         options.client = ClientOptions {
@@ -133,7 +150,9 @@ impl ScrapeArguments {
     #[must_use]
     pub fn source(&self) -> SourceOptions {
         SourceOptions::new()
-            .labels(LabelSet::new(self.labels.iter().map(|(name, value)| (name, value))))
+            .labels(LabelSet::new(
+                self.labels.iter().map(|(name, value)| (name, value)),
+            ))
             .selection(Selection::new(&self.allow, &self.deny))
             .series_limit(self.series_limit)
     }
@@ -141,7 +160,11 @@ impl ScrapeArguments {
 
 /// A positive number of seconds, with a fraction if need be.
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.strip_suffix('s').unwrap_or(text).parse().map_err(|_| "not a number of seconds; for instance 10 or 2.5".to_owned())?;
+    let seconds: f64 = text
+        .strip_suffix('s')
+        .unwrap_or(text)
+        .parse()
+        .map_err(|_| "not a number of seconds; for instance 10 or 2.5".to_owned())?;
     Duration::try_from_secs_f64(seconds)
         .ok()
         .filter(|duration| !duration.is_zero() && seconds <= 3600.0)
@@ -150,9 +173,13 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
 
 /// `NAME=VALUE`.
 fn label(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("a label is NAME=VALUE; for instance node=a1")?;
+    let (name, value) = text
+        .split_once('=')
+        .ok_or("a label is NAME=VALUE; for instance node=a1")?;
     if !tokenpath_core::is_label_name(name) || name.starts_with("__") {
-        return Err(format!("`{name}` cannot be the name of a label: letters, digits and underscores, no digit first, not two underscores first"));
+        return Err(format!(
+            "`{name}` cannot be the name of a label: letters, digits and underscores, no digit first, not two underscores first"
+        ));
     }
     if matches!(name, "le" | "quantile" | "backend" | "target") {
         return Err(format!("`{name}` is set by the exporter itself"));

@@ -26,11 +26,17 @@ pub fn write(report: &Report, snapshot: &Snapshot, out: &mut impl Write) -> io::
     let clash = |family: &FamilyReport| match &family.verdict {
         Verdict::TypeClash(expected) => {
             let expected: Vec<String> = expected.iter().map(ToString::to_string).collect();
-            Some(format!("is a {}, known as a {}", family.kind, expected.join(" or a ")))
+            Some(format!(
+                "is a {}, known as a {}",
+                family.kind,
+                expected.join(" or a ")
+            ))
         }
         _ => None,
     };
-    let unknown = |family: &FamilyReport| (family.verdict == Verdict::Unmapped).then(|| "no row of the catalogue".to_owned());
+    let unknown = |family: &FamilyReport| {
+        (family.verdict == Verdict::Unmapped).then(|| "no row of the catalogue".to_owned())
+    };
     section(out, "mapped", report, mapped)?;
     section(out, "superseded", report, superseded)?;
     section(out, "left out on purpose", report, left_out)?;
@@ -45,23 +51,37 @@ fn section(
     report: &Report,
     text: impl Fn(&FamilyReport) -> Option<String>,
 ) -> io::Result<()> {
-    let rows: Vec<(&FamilyReport, String)> =
-        report.families.iter().filter_map(|family| Some((family, text(family)?))).collect();
+    let rows: Vec<(&FamilyReport, String)> = report
+        .families
+        .iter()
+        .filter_map(|family| Some((family, text(family)?)))
+        .collect();
     if rows.is_empty() {
         return Ok(());
     }
     writeln!(out, "{title} ({})", rows.len())?;
-    let width = rows.iter().map(|(family, _)| family.name.len()).max().unwrap_or(0);
+    let width = rows
+        .iter()
+        .map(|(family, _)| family.name.len())
+        .max()
+        .unwrap_or(0);
     for (family, text) in rows {
-        let FamilyReport { name, kind, samples, releases, note, .. } = family;
+        let FamilyReport {
+            name,
+            kind,
+            samples,
+            releases,
+            note,
+            ..
+        } = family;
         write!(out, "  {name:width$}  {kind:9}  {samples:>5}  {text}")?;
         if !releases.is_empty() {
             write!(out, "  [{releases}]")?;
         }
-        if !note.is_empty() {
-            write!(out, "  ({note})")?;
-        }
         writeln!(out)?;
+        if !note.is_empty() {
+            writeln!(out, "  {:width$}  note: {note}", "")?;
+        }
     }
     writeln!(out)
 }
@@ -69,9 +89,21 @@ fn section(
 fn totals(report: &Report, snapshot: &Snapshot, out: &mut impl Write) -> io::Result<()> {
     let tally = snapshot.tally();
     let lines: usize = report.families.iter().map(|family| family.samples).sum();
-    writeln!(out, "{} families, {lines} samples on the page", report.families.len())?;
-    for reason in DropReason::ALL.into_iter().filter(|reason| tally.dropped(*reason) > 0) {
-        writeln!(out, "  {:>5} samples dropped: {}", tally.dropped(reason), reason.as_str())?;
+    writeln!(
+        out,
+        "{} families, {lines} samples on the page",
+        report.families.len()
+    )?;
+    for reason in DropReason::ALL
+        .into_iter()
+        .filter(|reason| tally.dropped(*reason) > 0)
+    {
+        writeln!(
+            out,
+            "  {:>5} samples dropped: {}",
+            tally.dropped(reason),
+            reason.as_str()
+        )?;
     }
     Ok(())
 }

@@ -10,7 +10,12 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 #[command(next_help_heading = "Log")]
 pub struct LogArguments {
     /// The least severe messages to log.
-    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info", env = "LOG_LEVEL")]
+    #[arg(
+        long = "log.level",
+        value_name = "LEVEL",
+        default_value = "info",
+        env = "LOG_LEVEL"
+    )]
     pub level: Level,
     /// How a log line is written.
     #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt")]
@@ -49,9 +54,23 @@ pub fn start(arguments: &LogArguments) {
     };
     let registry = tracing_subscriber::registry().with(level);
     match arguments.format {
-        Format::Logfmt => registry.with(tracing_logfmt::builder().with_target(false).with_span_path(false).layer().with_writer(std::io::stderr)).init(),
+        Format::Logfmt => registry
+            .with(
+                tracing_logfmt::builder()
+                    .with_target(false)
+                    .with_span_path(false)
+                    .layer()
+                    .with_writer(std::io::stderr),
+            )
+            .init(),
         Format::Json => registry
-            .with(tracing_subscriber::fmt::layer().json().flatten_event(true).with_target(false).with_writer(std::io::stderr))
+            .with(
+                tracing_subscriber::fmt::layer()
+                    .json()
+                    .flatten_event(true)
+                    .with_target(false)
+                    .with_writer(std::io::stderr),
+            )
             .init(),
     }
 }

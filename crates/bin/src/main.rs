@@ -1,27 +1,44 @@
-//! Tokenpath.
-mod parse;
-use std::io::{Read, Write};
-fn main() -> std::process::ExitCode {
-    let format = std::env::args()
-        .next_back()
-        .unwrap_or_default()
-        .parse()
-        .expect("format");
-    let mut page = Vec::new();
-    std::io::stdin().read_to_end(&mut page).expect("stdin");
-    let mut out = std::io::BufWriter::new(std::io::stdout());
-    match parse::run(
-        &page,
-        tokenpath_core::exposition::Options::new(format),
-        &mut out,
-    ) {
-        Ok(_) => {
-            out.flush().expect("out");
-            std::process::ExitCode::SUCCESS
-        }
-        Err(e) => {
-            eprintln!("{e}");
-            std::process::ExitCode::FAILURE
-        }
-    }
+//! `tokenpath`: all exporters in one, and the tools around them.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokenpath_cli::{demo, metrics, parse, run, serve, translate};
+
+/// One token path, every engine: reads what LLM engines say about themselves, in every release,
+/// and says it again under names that stay.
+#[derive(Debug, Parser)]
+#[command(name = "tokenpath", version, max_term_width = 100, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Try it without any engine:
+  tokenpath demo
+Beside a vLLM server:
+  tokenpath serve --vllm.endpoint http://localhost:8000
+What becomes of a page:
+  curl -s localhost:8000/metrics | tokenpath translate --backend vllm --explain";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Arguments),
+    Demo(demo::Arguments),
+    Parse(parse::Arguments),
+    Translate(translate::Arguments),
+    Metrics(metrics::Arguments),
+}
+
+fn main() -> ExitCode {
+    let arguments: Arguments =
+        run::arguments("tokenpath serve --vllm.endpoint http://localhost:8000");
+    run::exit(match arguments.command {
+        Command::Serve(arguments) => serve::run(&arguments, serve::TOKENPATH_LISTEN),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Parse(arguments) => parse::run(&arguments),
+        Command::Translate(arguments) => translate::run(&arguments),
+        Command::Metrics(arguments) => metrics::run(&arguments),
+    })
 }

@@ -45,7 +45,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Form::Json => serde_json::to_string_pretty(&reference()).map_err(Failure::runtime)? + "\n",
         Form::Markdown => markdown(),
     };
-    io::stdout().lock().write_all(text.as_bytes()).map_err(Failure::runtime)
+    io::stdout()
+        .lock()
+        .write_all(text.as_bytes())
+        .map_err(Failure::runtime)
 }
 
 /// One of our families.
@@ -83,13 +86,21 @@ fn descs() -> Vec<Arc<Desc>> {
 }
 
 fn reference() -> Vec<Family> {
-    let compiled: Vec<_> = backends::ALL.iter().map(|backend| (backend, (backend.compiled)())).collect();
+    let compiled: Vec<_> = backends::ALL
+        .iter()
+        .map(|backend| (backend, (backend.compiled)()))
+        .collect();
     let origins = |desc: &Desc| {
         let rows = compiled.iter().flat_map(|(backend, compiled)| {
             let catalogue = compiled.catalogue();
-            let prefix = catalogue.prefixes.first().map_or("", |prefix| prefix);
-            let rows = catalogue.rows.iter().filter(|row| row.output.family() == Some(desc.name()));
-            rows.map(|row| Origin {
+            // The shortest is the engine's own; the others are those of wrappers.
+            let prefix = catalogue.prefixes.iter().min_by_key(|prefix| prefix.len());
+            let prefix = prefix.map_or("", |prefix| prefix);
+            let rows = catalogue
+                .rows
+                .iter()
+                .filter(|row| row.output.family() == Some(desc.name()));
+            rows.map(move |row| Origin {
                 backend: backend.kind,
                 upstream: format!("{prefix}{}", row.upstream),
                 releases: row.releases.iter().map(ToString::to_string).collect(),
@@ -123,19 +134,38 @@ fn how(row: &Row) -> String {
     };
     if !row.superseded_by.is_empty() {
         let separator = if how.is_empty() { "" } else { "; " };
-        _ = write!(how, "{separator}unless `{}` is there", row.superseded_by.join("` or `"));
+        _ = write!(
+            how,
+            "{separator}unless `{}` is there",
+            row.superseded_by.join("` or `")
+        );
     }
     how
 }
 
 fn table() -> String {
     let reference = reference();
-    let width = reference.iter().map(|family| family.name.len()).max().unwrap_or(0);
+    let width = reference
+        .iter()
+        .map(|family| family.name.len())
+        .max()
+        .unwrap_or(0);
     let mut text = String::new();
     for family in &reference {
-        _ = writeln!(text, "{:width$}  {:9}  {}", family.name, family.kind, family.help);
+        _ = writeln!(
+            text,
+            "{:width$}  {:9}  {}",
+            family.name, family.kind, family.help
+        );
         for origin in &family.sources {
-            _ = writeln!(text, "{:width$}    {}: {}  [{}]", "", origin.backend, origin.upstream, origin.releases.join(", "));
+            _ = writeln!(
+                text,
+                "{:width$}    {}: {}  [{}]",
+                "",
+                origin.backend,
+                origin.upstream,
+                origin.releases.join(", ")
+            );
         }
     }
     text
@@ -153,7 +183,11 @@ pub fn markdown() -> String {
          was read.\n",
     );
     for family in reference() {
-        _ = write!(text, "\n## `{}`\n\n{} ({}", family.name, family.help, family.kind);
+        _ = write!(
+            text,
+            "\n## `{}`\n\n{} ({}",
+            family.name, family.help, family.kind
+        );
         if !family.unit.is_empty() {
             _ = write!(text, ", {}", family.unit);
         }
@@ -166,7 +200,11 @@ pub fn markdown() -> String {
         }
         text.push_str("\n| backend | upstream | releases | how |\n| --- | --- | --- | --- |\n");
         for origin in &family.sources {
-            let separator = if origin.how.is_empty() || origin.note.is_empty() { "" } else { ". " };
+            let separator = if origin.how.is_empty() || origin.note.is_empty() {
+                ""
+            } else {
+                ". "
+            };
             let how = format!("{}{separator}{}", origin.how, origin.note).replace('|', "\\|");
             _ = writeln!(
                 text,
@@ -191,7 +229,11 @@ pub fn lock() -> String {
                 MetricType::Info => "info",
                 kind => kind.openmetrics_name(),
             };
-            format!("{} {kind} {{{}}}\n", desc.name(), desc.label_names().join(","))
+            format!(
+                "{} {kind} {{{}}}\n",
+                desc.name(),
+                desc.label_names().join(",")
+            )
         })
         .collect();
     lines.sort();

@@ -1,23 +1,66 @@
 //! `tokenpath parse`: a page in, JSON lines out.
 
 use std::borrow::Cow;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
+use clap::Args;
 use serde::Serialize;
-use tokenpath_core::exposition::{Entry, Labels, Mode, Options, ParseError, Parser, Text};
+use tokenpath_core::exposition::{Entry, Format, Labels, Mode, Options, ParseError, Parser, Text};
+
+use crate::run;
+use crate::translate::{read_stdin, stdin_limits};
+
+/// Read a page from standard input and print its samples and metadata as JSON lines.
+///
+/// A page that is not of the format is refused: exit code 1, line and column on standard error.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:
+  curl -s localhost:8000/metrics | tokenpath parse --format text-0.0.4")]
+pub struct Arguments {
+    /// The format of the page: text-0.0.4, text-1.0.0-utf8 or openmetrics-1.0.
+    #[arg(long, value_name = "FORMAT")]
+    format: Format,
+    /// Skip lines that are not valid, and say how many.
+    #[arg(long)]
+    lenient: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// Where the page is not of the format, or the output cannot be written.
+pub fn run(arguments: &Arguments) -> Result<(), run::Failure> {
+    let page = read_stdin()?;
+    let mut options = Options::new(arguments.format);
+    options.limits = stdin_limits();
+    if arguments.lenient {
+        options = options.lenient();
+    }
+    let mut out = BufWriter::new(io::stdout().lock());
+    let skipped = write(&page, options, &mut out).map_err(|failure| match failure {
+        Failure::Page(error) => run::Failure::runtime(format!("{error}\n{}", error.excerpt(&page))),
+        Failure::Output(error) => run::Failure::runtime(error),
+    })?;
+    out.flush().map_err(run::Failure::runtime)?;
+    if let Some(first) = skipped.first {
+        eprintln!("note: {} lines skipped; the first: {first}", skipped.lines);
+    }
+    Ok(())
+}
 
 /// What a lenient reading left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Skipped {
+struct Skipped {
     /// How many lines.
-    pub(crate) lines: u64,
+    lines: u64,
     /// What was wrong with the first of them.
-    pub(crate) first: Option<ParseError>,
+    first: Option<ParseError>,
 }
 
 /// Why a page did not become JSON lines.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
+enum Failure {
     /// The page is not of the format.
     #[error("{0}")]
     Page(#[from] ParseError),
@@ -35,14 +78,14 @@ pub(crate) enum Failure {
 /// # Errors
 /// [`Failure::Page`] at the first line that is not of the format ([`Mode::Strict`]); what was
 /// written before it stands. [`Failure::Output`] where `out` fails.
-pub(crate) fn run(page: &[u8], options: Options, out: &mut impl Write) -> Result<Skipped, Failure> {
+fn write(page: &[u8], options: Options, out: &mut impl Write) -> Result<Skipped, Failure> {
     let mut parser = Parser::new(page, options);
     for entry in &mut parser {
         let line = match entry? {
             Entry::Help { name, help } => metadata(name, None, Some(help), None),
             Entry::Type { name, kind } => {
                 let word = match options.format {
-                    tokenpath_core::exposition::Format::OpenMetrics100 => kind.openmetrics_name(),
+                    Format::OpenMetrics100 => kind.openmetrics_name(),
                     _ => kind.text_name(),
                 };
                 metadata(name, Some(word), None, None)
@@ -131,13 +174,11 @@ fn number(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tokenpath_core::exposition::Format;
-
     use super::*;
 
     fn lines(page: &str, options: Options) -> (String, Result<Skipped, Failure>) {
         let mut out = Vec::new();
-        let result = run(page.as_bytes(), options, &mut out);
+        let result = write(page.as_bytes(), options, &mut out);
         (String::from_utf8(out).unwrap(), result)
     }
 

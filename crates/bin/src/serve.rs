@@ -2,19 +2,14 @@
 
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use clap::Args;
 use tokenpath_core::BoxSource;
-use tokenpath_core::exposition::Format;
-use tokenpath_scrape::runner::{Exporter, SourceStatus};
-use tokenpath_scrape::server::{
-    Landing, LandingSource, ListenAddress, MetricsService, PageError, PageProvider, PageRequest, ServedFormat, Server,
-    ServerOptions, SourceState, bind,
-};
-use tokenpath_scrape::{Endpoint, PageSource};
+use tokenpath_scrape::Endpoint;
+use tokenpath_scrape::runner::Exporter;
+use tokenpath_scrape::server::{ListenAddress, MetricsService, Server, ServerOptions, bind};
+use tokenpath_vllm::VllmSource;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{ScrapeArguments, WebArguments};
@@ -36,7 +31,13 @@ const VLLM_DEFAULT: &str = "http://localhost:8000";
 Then: curl localhost:9410/metrics")]
 pub struct Arguments {
     /// URL of a vLLM server; `/metrics` is added where it has no path. May be repeated.
-    #[arg(long = "vllm.endpoint", value_name = "URL", env = "VLLM_ENDPOINT", value_delimiter = ',', help_heading = "Sources")]
+    #[arg(
+        long = "vllm.endpoint",
+        value_name = "URL",
+        env = "VLLM_ENDPOINT",
+        value_delimiter = ',',
+        help_heading = "Sources"
+    )]
     vllm: Vec<Endpoint>,
     #[command(flatten)]
     scrape: ScrapeArguments,
@@ -67,8 +68,11 @@ pub fn run(arguments: &Arguments, default_listen: &str) -> Result<(), Failure> {
     let page_source = arguments.scrape.page_source()?;
     let mut exporter = Exporter::new();
     for endpoint in &arguments.vllm {
-        let source = PageSource::new(endpoint.clone(), tokenpath_vllm::compiled(), page_source.clone());
-        exporter.add(BoxSource::new(source.map_err(Failure::usage)?), arguments.scrape.source());
+        let source = VllmSource::new(endpoint.clone(), page_source.clone());
+        exporter.add(
+            BoxSource::new(source.map_err(Failure::usage)?),
+            arguments.scrape.source(),
+        );
     }
     if exporter.sources().len() == 0 {
         return Err(Failure::usage(
@@ -77,7 +81,13 @@ pub fn run(arguments: &Arguments, default_listen: &str) -> Result<(), Failure> {
         ));
     }
     runtime()?.block_on(async {
-        let serving = Serving::bind(exporter, &arguments.web, default_listen, arguments.scrape.timeout).await?;
+        let serving = Serving::bind(
+            exporter,
+            &arguments.web,
+            default_listen,
+            arguments.scrape.timeout,
+        )
+        .await?;
         serving.until(stop_signal()?).await;
         Ok(())
     })
@@ -86,13 +96,20 @@ pub fn run(arguments: &Arguments, default_listen: &str) -> Result<(), Failure> {
 /// The runtime of the binaries: two threads, so that a page that takes long to encode does not hold
 /// up the readings.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(Failure::runtime)
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(Failure::runtime)
 }
 
 /// Ends at SIGTERM or SIGINT.
 pub(crate) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
     let listen = |kind: SignalKind| signal(kind).map_err(Failure::runtime);
-    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) = (
+        listen(SignalKind::terminate())?,
+        listen(SignalKind::interrupt())?,
+    );
     Ok(async move {
         let name = tokio::select! {
             _ = terminate.recv() => "SIGTERM",
@@ -104,7 +121,7 @@ pub(crate) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
 
 /// An exporter on its listeners.
 pub(crate) struct Serving {
-    server: Server<Provider>,
+    server: Server<Exporter>,
     listeners: Vec<tokio::net::TcpListener>,
     /// The first address, as a client on this machine would name it.
     pub(crate) url: String,
@@ -117,65 +134,46 @@ impl Serving {
         default_listen: &str,
         timeout: Duration,
     ) -> Result<Self, Failure> {
-        let default = default_listen.parse::<ListenAddress>().map_err(Failure::usage)?;
-        let addresses = if web.listen.is_empty() { vec![default] } else { web.listen.clone() };
-        let provider = Provider(Arc::new(exporter));
-        let service = MetricsService::new(provider, web.service(timeout)).map_err(Failure::usage)?;
+        let default = default_listen
+            .parse::<ListenAddress>()
+            .map_err(Failure::usage)?;
+        let addresses = if web.listen.is_empty() {
+            vec![default]
+        } else {
+            web.listen.clone()
+        };
+        let service =
+            MetricsService::new(exporter, web.service(timeout)).map_err(Failure::usage)?;
         let listeners = bind(&addresses).await.map_err(Failure::runtime)?;
-        let bound: io::Result<Vec<_>> = listeners.iter().map(tokio::net::TcpListener::local_addr).collect();
+        let bound: io::Result<Vec<_>> = listeners
+            .iter()
+            .map(tokio::net::TcpListener::local_addr)
+            .collect();
         let bound = bound.map_err(Failure::runtime)?;
         for address in &bound {
             tracing::info!(%address, path = web.telemetry_path, "serving metrics");
         }
         let url = bound.first().map_or_else(String::new, |address| {
-            let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { address.ip().to_string() };
-            let host = if host.contains(':') { format!("[{host}]") } else { host };
+            let host = if address.ip().is_unspecified() {
+                "localhost".to_owned()
+            } else {
+                address.ip().to_string()
+            };
+            let host = if host.contains(':') {
+                format!("[{host}]")
+            } else {
+                host
+            };
             format!("http://{host}:{}{}", address.port(), web.telemetry_path)
         });
-        Ok(Self { server: Server::new(service, ServerOptions::default()), listeners, url })
+        Ok(Self {
+            server: Server::new(service, ServerOptions::default()),
+            listeners,
+            url,
+        })
     }
 
     pub(crate) async fn until(self, stop: impl Future<Output = ()>) {
         self.server.serve(self.listeners, stop).await;
     }
-}
-
-/// Gives the service its pages.
-pub(crate) struct Provider(Arc<Exporter>);
-
-impl PageProvider for Provider {
-    async fn page(&self, request: PageRequest) -> Result<Bytes, PageError> {
-        let format = match request.format {
-            ServedFormat::OpenMetrics100 => Format::OpenMetrics100,
-            _ => Format::Text004,
-        };
-        Ok(self.0.page(format, request.deadline).await.into())
-    }
-
-    fn landing(&self) -> Landing {
-        Landing {
-            name: "Tokenpath".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            sources: self.0.status().into_iter().map(landing_source).collect(),
-        }
-    }
-
-    fn ready(&self) -> bool {
-        true
-    }
-}
-
-fn landing_source(status: SourceStatus) -> LandingSource {
-    let (state, detail) = match status.up {
-        None => (SourceState::Unread, String::new()),
-        Some(false) => (SourceState::Down, status.error),
-        Some(true) => {
-            let unknown = match status.unmapped_families {
-                0 => String::new(),
-                families => format!(", {families} families unknown"),
-            };
-            (SourceState::Up, format!("{} samples in {:.1?}{unknown}", status.samples, status.elapsed))
-        }
-    };
-    LandingSource { backend: status.id.kind().to_owned(), target: status.id.target().to_owned(), state, detail }
 }

@@ -52,10 +52,16 @@ enum Output {
 /// Where the page is not valid: line and column.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let page = read_stdin()?;
-    let format = arguments.format.unwrap_or_else(|| Format::sniff(&page, None));
+    let format = arguments
+        .format
+        .unwrap_or_else(|| Format::sniff(&page, None));
     let mut options = TranslateOptions::default();
     options.limits = stdin_limits();
-    options.mode = if arguments.lenient { Mode::Lenient } else { Mode::Strict };
+    options.mode = if arguments.lenient {
+        Mode::Lenient
+    } else {
+        Mode::Strict
+    };
     let mut translator = Translator::new((arguments.backend.compiled)(), options);
     let mut snapshot = Snapshot::new();
     translator
@@ -71,10 +77,21 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let labels = LabelSet::new([("backend", arguments.backend.kind)]);
     let mut text = Vec::new();
-    Encoder::new(output).encode(&[Part { snapshot: &snapshot, labels: &labels }], &mut text);
-    out.write_all(&text).and_then(|()| out.flush()).map_err(Failure::runtime)?;
+    Encoder::new(output).encode(
+        &[Part {
+            snapshot: &snapshot,
+            labels: &labels,
+        }],
+        &mut text,
+    );
+    out.write_all(&text)
+        .and_then(|()| out.flush())
+        .map_err(Failure::runtime)?;
     if !translator.report().any_mapped() {
-        eprintln!("note: nothing on this page is known to be {}'s; --explain lists what is there", arguments.backend.title);
+        eprintln!(
+            "note: nothing on this page is known to be {}'s; --explain lists what is there",
+            arguments.backend.title
+        );
     }
     Ok(())
 }
@@ -83,19 +100,26 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 pub(crate) fn read_stdin() -> Result<Vec<u8>, Failure> {
     let mut stdin = io::stdin().lock();
     if stdin.is_terminal() {
-        return Err(Failure::usage("the page is read from standard input: give it as `… < page.txt` or `curl -s URL | …`"));
+        return Err(Failure::usage(
+            "the page is read from standard input: give it as `… < page.txt` or `curl -s URL | …`",
+        ));
     }
     let limit = stdin_limits().page_bytes as u64;
     let mut page = Vec::new();
     // One byte more than allowed, so that the parser's own limit names itself.
-    stdin.by_ref().take(limit + 1).read_to_end(&mut page).map_err(Failure::runtime)?;
+    stdin
+        .by_ref()
+        .take(limit + 1)
+        .read_to_end(&mut page)
+        .map_err(Failure::runtime)?;
     Ok(page)
 }
 
 /// The limits for a page that a person hands in: larger than those for a target.
 pub(crate) fn stdin_limits() -> Limits {
-    let mut limits = Limits::default();
-    limits.page_bytes = 1 << 30;
-    limits.samples = 10_000_000;
-    limits
+    Limits {
+        page_bytes: 1 << 30,
+        samples: 10_000_000,
+        ..Limits::default()
+    }
 }

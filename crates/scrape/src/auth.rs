@@ -52,6 +52,9 @@ impl Auth {
                 Zeroizing::new(format!("Bearer {}", token.expose()))
             }
             Self::Basic { username, password } => {
+                if username.expose().contains(':') {
+                    return Err(AuthError::Colon);
+                }
                 let password = password.load()?;
                 let pair = Zeroizing::new(format!("{}:{}", username.expose(), password.expose()));
                 Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())))
@@ -106,6 +109,9 @@ pub(crate) enum AuthError {
         /// What the system said.
         cause: io::Error,
     },
+    /// It would be read as the end of the name.
+    #[error("the user name has a colon, which basic auth cannot carry")]
+    Colon,
     /// A line break or a control character inside.
     #[error("the credential has a character that no HTTP header may carry")]
     NotAHeader,
@@ -161,6 +167,16 @@ mod tests {
                 "{message}"
             );
         }
+    }
+
+    #[test]
+    fn refuses_a_user_name_that_would_be_cut() {
+        let password = Credential::Inline(Secret::new("p"));
+        let auth = Auth::Basic {
+            username: Secret::new("can:ary"),
+            password,
+        };
+        assert!(auth.header().unwrap_err().to_string().contains("colon"));
     }
 
     #[test]

@@ -58,8 +58,12 @@ where
 {
     let start = out.len();
     // A length that is announced and too large is not even begun.
-    if body.size_hint().lower() > limit as u64 {
+    let announced = body.size_hint().lower();
+    if announced > limit as u64 {
         return Err(BodyError::TooLarge { limit });
+    }
+    if let (Coding::Identity, Ok(announced)) = (coding, usize::try_from(announced)) {
+        out.reserve_exact(announced.min(BELIEVED));
     }
     let mut inflate = (coding == Coding::Gzip).then(|| Inflate::new(limit));
     let mut wire = 0_usize;
@@ -89,6 +93,9 @@ where
     }
     Ok(wire)
 }
+
+/// Room that is made for a length which is only announced. A page has its exact size then.
+const BELIEVED: usize = 1024 * 1024;
 
 /// Makes room for `more` bytes: doubling, but not past the limit, where doubling could take twice of
 /// what is allowed.

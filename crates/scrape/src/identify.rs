@@ -20,6 +20,7 @@ const MARKS: &[(&str, &str)] = &[
     ("llm_d_epp_", "an llm-d endpoint picker"),
     ("inference_pool_", "a Gateway API endpoint picker"),
     ("inference_extension_", "a Gateway API endpoint picker"),
+    ("llm_", "a page that was translated already"),
     ("node_", "node_exporter"),
     ("prometheus_", "Prometheus itself"),
 ];
@@ -27,7 +28,12 @@ const MARKS: &[(&str, &str)] = &[
 /// Who writes a page with these family names; `None` where no mark is known.
 #[must_use]
 pub fn backend<'n>(names: impl Iterator<Item = &'n str>) -> Option<&'static str> {
-    let mark = |name: &str| MARKS.iter().find(|(mark, _)| name.starts_with(mark)).map(|(_, who)| *who);
+    let mark = |name: &str| {
+        MARKS
+            .iter()
+            .find(|(mark, _)| name.starts_with(mark))
+            .map(|(_, who)| *who)
+    };
     names.filter_map(mark).next()
 }
 
@@ -44,9 +50,14 @@ mod tests {
 
     #[test]
     fn pages_are_known_by_the_first_telling_name() {
-        assert_eq!(backend(["python_info", "sglang:num_running_reqs"].into_iter()), Some("SGLang"));
+        assert_eq!(
+            backend(["python_info", "sglang:num_running_reqs"].into_iter()),
+            Some("SGLang")
+        );
         assert_eq!(backend(["python_info"].into_iter()), None);
-        assert!(is_our_own(["llm_requests_running", "tokenpath_build_info"].into_iter()));
+        assert!(is_our_own(
+            ["llm_requests_running", "tokenpath_build_info"].into_iter()
+        ));
         assert!(!is_our_own(["llm_requests_running"].into_iter()));
     }
 }

@@ -64,7 +64,11 @@ impl PageSource {
     /// # Errors
     ///
     /// Where TLS or the credentials are not set up right.
-    pub fn new(endpoint: Endpoint, catalogue: Arc<Compiled>, options: PageSourceOptions) -> Result<Self, SetupError> {
+    pub fn new(
+        endpoint: Endpoint,
+        catalogue: Arc<Compiled>,
+        options: PageSourceOptions,
+    ) -> Result<Self, SetupError> {
         let id = SourceId::new(&catalogue.catalogue().backend, endpoint.target());
         let client = Client::new(endpoint, options.client)?;
         let translator = Translator::new(Arc::clone(&catalogue), options.translate);
@@ -74,7 +78,10 @@ impl PageSource {
             catalogue,
             timeout: options.timeout,
             empty_is_fine: options.empty_is_fine,
-            state: Mutex::new(State { page: Page::new(), translator }),
+            state: Mutex::new(State {
+                page: Page::new(),
+                translator,
+            }),
         })
     }
 
@@ -97,10 +104,18 @@ impl Source for PageSource {
         let mut state = self.state.lock().await;
         let State { page, translator } = &mut *state;
         let fetched = self.client.get(page, Instant::now() + self.timeout).await;
-        let meta = fetched.map_err(|error| CollectError::new(error.reason(), error))?;
+        let meta = match fetched {
+            Ok(meta) => meta,
+            Err(error) => {
+                // Most wanted when the certificate is why nothing could be read.
+                out.tally_mut().certificate_expiry_seconds = error.certificate_not_after();
+                return Err(error.into());
+            }
+        };
         let format = Format::sniff(page.bytes(), meta.content_type());
-        translator.translate(page.bytes(), format, out).map_err(|error| self.unreadable(page.bytes(), error))?;
+        let translated = translator.translate(page.bytes(), format, out);
         out.tally_mut().certificate_expiry_seconds = meta.certificate_not_after();
+        translated.map_err(|error| self.unreadable(page.bytes(), error))?;
         self.judge(translator.report(), out)
     }
 }
@@ -113,12 +128,16 @@ impl PageSource {
             if self.empty_is_fine {
                 return Ok(());
             }
-            let what = format!("{url} answers with an empty page: is the server still starting, or is this another path?");
+            let what = format!(
+                "{url} answers with an empty page: is the server still starting, or is this another path?"
+            );
             return Err(CollectError::new(Reason::Empty, what));
         }
         let names = || report.families.iter().map(|family| family.name.as_str());
         if identify::is_our_own(names()) {
-            let what = format!("{url} is an exporter of Tokenpath itself: give it the engine's own address");
+            let what = format!(
+                "{url} is an exporter of Tokenpath itself: give it the engine's own address"
+            );
             return Err(CollectError::new(Reason::WrongBackend, what));
         }
         if report.any_mapped() {
@@ -129,7 +148,10 @@ impl PageSource {
             Some(other) => format!("{url} is no {kind} page; it looks like {other}"),
             None => {
                 let seen: Vec<&str> = names().take(3).collect();
-                format!("{url} is no {kind} page; it begins with {}", seen.join(", "))
+                format!(
+                    "{url} is no {kind} page; it begins with {}",
+                    seen.join(", ")
+                )
             }
         };
         Err(CollectError::new(Reason::WrongBackend, what))
@@ -138,8 +160,12 @@ impl PageSource {
     fn unreadable(&self, page: &[u8], error: ParseError) -> CollectError {
         let url = self.client.endpoint();
         let what = match page.trim_ascii_start().first() {
-            Some(b'<') => format!("{url} answers with HTML, not with metrics: is the path right? ({error})"),
-            Some(b'{' | b'[') => format!("{url} answers with JSON, not with metrics: is the path right? ({error})"),
+            Some(b'<') => {
+                format!("{url} answers with HTML, not with metrics: is the path right? ({error})")
+            }
+            Some(b'{' | b'[') => {
+                format!("{url} answers with JSON, not with metrics: is the path right? ({error})")
+            }
             _ => format!("the page of {url} is not valid: {error}"),
         };
         CollectError::new(Reason::Parse, what)

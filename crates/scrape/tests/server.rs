@@ -59,30 +59,30 @@ impl Steered {
     }
 }
 
-impl PageProvider for Shared {
+impl PageProvider for Steered {
     async fn page(&self, request: PageRequest) -> Result<Bytes, PageError> {
-        let this = &self.0;
-        assert!(!this.panics.load(Ordering::SeqCst), "as the test wants it");
-        let now = this.computing.fetch_add(1, Ordering::SeqCst) + 1;
-        this.most.fetch_max(now, Ordering::SeqCst);
-        if let Some(gate) = &this.gate {
+        assert!(!self.panics.load(Ordering::SeqCst), "as the test wants it");
+        let now = self.computing.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        if let Some(gate) = &self.gate {
             gate.acquire().await.unwrap().forget();
         }
-        this.computing.fetch_sub(1, Ordering::SeqCst);
-        if this.page == "deadline" {
+        self.computing.fetch_sub(1, Ordering::SeqCst);
+        if self.page == "deadline" {
             let left = request.deadline - Instant::now();
             return Ok(format!("left_seconds {}\n", left.as_secs_f64()).into());
         }
-        if this.page == "fail" {
+        if self.page == "fail" {
             return Err(PageError::internal("no page"));
         }
         Ok(match request.format {
-            ServedFormat::Text004 => this.page.clone(),
-            ServedFormat::OpenMetrics100 => [&*this.page, b"# EOF\n"].concat().into(),
+            ServedFormat::Text004 => self.page.clone(),
+            ServedFormat::OpenMetrics100 => [&*self.page, b"# EOF\n"].concat().into(),
         })
     }
 
     fn landing(&self) -> Landing {
+        assert!(!self.panics.load(Ordering::SeqCst), "as the test wants it");
         let source = LandingSource {
             backend: "vllm".into(),
             target: "<b>:1".into(),
@@ -97,12 +97,9 @@ impl PageProvider for Shared {
     }
 
     fn ready(&self) -> bool {
-        self.0.ready.load(Ordering::SeqCst)
+        self.ready.load(Ordering::SeqCst)
     }
 }
-
-/// The provider, shared between the server and the test.
-struct Shared(Arc<Steered>);
 
 struct Running {
     address: SocketAddr,
@@ -130,7 +127,7 @@ impl Running {
 
     async fn start_with(provider: Steered, service: ServiceOptions, server: ServerOptions) -> Self {
         let provider = Arc::new(provider);
-        let service = MetricsService::new(Shared(Arc::clone(&provider)), service).unwrap();
+        let service = MetricsService::new(Arc::clone(&provider), service).unwrap();
         let listeners = bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
         let address = listeners[0].local_addr().unwrap();
         let server = Server::new(service, server);
@@ -412,6 +409,15 @@ async fn survives_a_provider_that_fails_or_panics() {
     let server = Running::start(Steered::new("a 1\n")).await;
     server.provider.panics.store(true, Ordering::SeqCst);
     assert_eq!(server.get("/metrics", "").await.status, 500);
+    assert_eq!(server.stats.panics(), 0);
+    // Outside of the page, a panic takes its own connection with it, and no other.
+    let mut stream = server.connect().await;
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    closed_after(&mut stream).await;
+    until(|| server.stats.panics() == 1).await;
     server.provider.panics.store(false, Ordering::SeqCst);
     assert_eq!(server.get("/metrics", "").await.status, 200);
     let failing = Running::start(Steered::new("fail")).await;
@@ -691,9 +697,29 @@ async fn client_and_server_understand_each_other() {
 }
 
 #[tokio::test]
+async fn reads_and_serves_over_ipv6() {
+    // Containers without IPv6 are common; there the name `localhost` has no such address either.
+    let Ok(listeners) = bind(&["[::1]:0".parse().unwrap()]).await else {
+        assert!(TcpStream::connect("[::1]:1").await.is_err());
+        return;
+    };
+    let address = listeners[0].local_addr().unwrap();
+    let service = MetricsService::new(Steered::new("a 1\n"), Default::default()).unwrap();
+    let server = Server::new(service, ServerOptions::default());
+    let task = tokio::spawn(server.serve(listeners, std::future::pending()));
+    let client = Client::new(address.to_string().parse().unwrap(), Default::default()).unwrap();
+    assert_eq!(client.endpoint().target(), address.to_string());
+    client
+        .get(&mut Page::new(), Instant::now() + PLENTY)
+        .await
+        .unwrap();
+    task.abort();
+}
+
+#[tokio::test]
 async fn listens_on_several_addresses() {
     let provider = Arc::new(Steered::new("a 1\n"));
-    let service = MetricsService::new(Shared(provider), ServiceOptions::default()).unwrap();
+    let service = MetricsService::new(provider, ServiceOptions::default()).unwrap();
     let addresses = ["127.0.0.1:0", "127.0.0.1:0"].map(|text| text.parse().unwrap());
     let listeners = bind(&addresses).await.unwrap();
     let ports = [0, 1].map(|i: usize| listeners[i].local_addr().unwrap());

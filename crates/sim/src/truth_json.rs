@@ -66,7 +66,9 @@ fn observed_json(observed: &Observed, json: &mut String) {
         list(cumulative.map(|count| count.to_string()).collect()),
     );
     for (name, q) in [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)] {
-        let value = observed.quantile(q).map_or_else(|| "null".to_owned(), |value| format!("{value:?}"));
+        let value = observed
+            .quantile(q)
+            .map_or_else(|| "null".to_owned(), |value| format!("{value:?}"));
         _ = write!(json, ",\"{name}\":{value}");
     }
     json.push('}');
@@ -79,7 +81,11 @@ mod tests {
 
     #[test]
     fn the_truth_of_a_run_is_told_engine_by_engine() {
-        let mut twin = Twin::new(Config { engines: 2, ..Config::default() }).unwrap();
+        let mut twin = Twin::new(Config {
+            engines: 2,
+            ..Config::default()
+        })
+        .unwrap();
         let before = truth_json(twin.truth());
         assert!(before.starts_with("{\"seconds\":0.0,\"engines\":[{\"time_to_first_token_seconds\":{\"count\":0,\"sum\":0.0,\"edges\":["), "{before}");
         assert!(before.contains("\"p95\":null"));

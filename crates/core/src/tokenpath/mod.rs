@@ -98,70 +98,22 @@ macro_rules! families {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
+    use crate::lint;
     use crate::rollup::Rollup;
-    use crate::{MetricType, is_label_name, is_metric_name};
 
     #[test]
-    fn names_are_unique_and_wear_the_prefix() {
-        let mut seen = HashSet::new();
-        for desc in families() {
-            assert!(seen.insert(desc.name()), "{} twice", desc.name());
-            assert!(desc.name().starts_with("llm_"), "{}", desc.name());
-            assert!(
-                is_metric_name(desc.name()) && !desc.name().contains(':'),
-                "{}",
-                desc.name()
-            );
-        }
-    }
-
-    #[test]
-    fn suffixes_say_type_and_unit() {
+    fn they_keep_to_the_naming_rules() {
+        let findings = lint::check_all(families().iter().map(|desc| &**desc));
+        assert!(findings.is_empty(), "{findings:#?}");
         for desc in families() {
             let name = desc.name();
-            assert_eq!(
-                desc.kind() == MetricType::Counter,
-                name.ends_with("_total"),
-                "{name}: _total is for counters"
+            assert!(name.starts_with("llm_"), "{name}");
+            assert!(desc.label_names().is_sorted(), "{name}");
+            assert!(
+                desc.help().ends_with('.') && desc.help().len() >= 20,
+                "{name}"
             );
-            assert_eq!(
-                desc.kind() == MetricType::Info,
-                name.ends_with("_info"),
-                "{name}: _info is for facts"
-            );
-            let base = name.strip_suffix("_total").unwrap_or(name);
-            assert!(base.ends_with(desc.unit().suffix()), "{name}");
-        }
-    }
-
-    #[test]
-    fn labels_are_sorted_and_free_of_reserved_names() {
-        for desc in families() {
-            assert!(desc.label_names().is_sorted(), "{}", desc.name());
-            for label in desc.label_names() {
-                assert!(is_label_name(label), "{}: {label}", desc.name());
-                assert!(
-                    ![
-                        "le", "quantile", "job", "instance", "endpoint", "type", "pid"
-                    ]
-                    .contains(label),
-                    "{}: {label}",
-                    desc.name()
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn help_is_a_sentence_that_needs_no_escape() {
-        for desc in families() {
-            let help = desc.help();
-            assert!(help.ends_with('.'), "{}: {help}", desc.name());
-            assert!(!help.contains(['\\', '\n', '"']), "{}", desc.name());
-            assert!(help.len() >= 20, "{}: {help}", desc.name());
         }
     }
 

@@ -8,6 +8,7 @@
 mod classify;
 mod plan;
 mod report;
+mod row;
 #[cfg(test)]
 mod tests;
 
@@ -124,6 +125,15 @@ impl Translator {
 struct Line {
     name: Box<str>,
     labels: Vec<(Box<str>, Box<str>)>,
+}
+
+impl Line {
+    fn label(&self, name: &str) -> Option<&str> {
+        self.labels
+            .iter()
+            .find(|(known, _)| &**known == name)
+            .map(|(_, value)| &**value)
+    }
 }
 
 /// What is known of a target's lines, by id, and of its families' types.

@@ -249,7 +249,7 @@ fn only_the_newest_series_counts_where_upstream_never_removes_any() {
     assert_eq!(snapshot.value("llm_g", &[("adapter", "sql")]), Some(1.0));
     assert_eq!(snapshot.value("llm_g", &[("adapter", "chat")]), Some(1.0));
     assert_eq!(snapshot.value("llm_g2", &[]), Some(2.0));
-    assert_eq!(snapshot.tally().dropped(DropReason::Outdated), 2);
+    assert_eq!(snapshot.tally().dropped(DropReason::Outdated), 1);
 }
 
 #[test]
@@ -419,4 +419,22 @@ fn a_page_that_fails_leaves_an_empty_snapshot() {
         .unwrap_err();
     assert_eq!(error.line(), 2);
     assert_eq!(snapshot.value("llm_g", &[]), None);
+}
+
+#[test]
+fn a_name_without_the_prefix_is_somebody_elses() {
+    let mut translator = translator([gauge("load")]);
+    let snapshot = run(
+        &mut translator,
+        "# TYPE load gauge\nload 7\n# TYPE x:load gauge\nx:load 1\n",
+    );
+    assert_eq!(snapshot.value("llm_g", &[]), Some(1.0));
+    assert_eq!(snapshot.tally().dropped(DropReason::Unmapped), 1);
+    let names: Vec<_> = translator
+        .report()
+        .families
+        .iter()
+        .map(|family| family.name.as_str())
+        .collect();
+    assert_eq!(names, ["load", "x:load"]);
 }

@@ -166,22 +166,25 @@ impl Driver {
 async fn connect(addresses: &[std::net::SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
     let mut last = None;
     for (tried, address) in addresses.iter().enumerate() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let shares = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
-        // The share of the last one is the whole rest, which the caller's deadline ends first.
-        let share = if shares == 1 {
-            left + HANDSHAKE_LIMIT
+        let attempt = TcpStream::connect(address);
+        let others = u32::try_from(addresses.len() - tried - 1).unwrap_or(u32::MAX);
+        let result = if others == 0 {
+            // The caller's deadline ends this one.
+            attempt.await
         } else {
-            left / shares
+            let left = deadline.saturating_duration_since(Instant::now());
+            let share = left / others.saturating_add(1);
+            timeout(share, attempt)
+                .await
+                .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
         };
-        match timeout(share, TcpStream::connect(address)).await {
+        match result {
             // A closed port among those the system hands out can connect to itself.
-            Ok(Ok(tcp)) if tcp.local_addr().ok() == Some(*address) => {
+            Ok(tcp) if tcp.local_addr().ok() == Some(*address) => {
                 last = Some(io::ErrorKind::ConnectionRefused.into());
             }
-            Ok(Ok(tcp)) => return Ok(tcp),
-            Ok(Err(error)) => last = Some(error),
-            Err(_) => last = Some(io::ErrorKind::TimedOut.into()),
+            Ok(tcp) => return Ok(tcp),
+            Err(error) => last = Some(error),
         }
     }
     Err(last.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))

@@ -25,6 +25,7 @@ use self::error::Failure;
 use self::progress::{Phase, Progress};
 use self::resolve::Resolver;
 use crate::body::{BodyError, Coding, read_capped};
+use crate::instance;
 use crate::tls::{Tls, TlsError};
 use crate::{Auth, Secret, TlsOptions};
 
@@ -282,17 +283,17 @@ impl Client {
         progress: &Progress,
     ) -> Result<ResponseMeta, Failure> {
         let mut url = Cow::Borrowed(self.endpoint.url());
-        for _ in 0..=REDIRECTS_MAX {
+        let mut followed = 0;
+        loop {
             match self.request(&url, page, deadline, progress).await? {
                 Outcome::Page(meta) => return Ok(meta),
-                Outcome::Redirect(next) => url = Cow::Owned(next),
+                Outcome::Redirect(status, to) if followed == REDIRECTS_MAX => {
+                    return Err(Failure::redirect(status, origin(&to).as_deref(), true));
+                }
+                Outcome::Redirect(_, to) => url = Cow::Owned(to),
             }
+            followed += 1;
         }
-        Err(Failure::redirect(
-            StatusCode::FOUND,
-            origin(&url).as_deref(),
-            true,
-        ))
     }
 
     /// One request, and its silent repetition where the kept connection was closed.
@@ -339,7 +340,8 @@ impl Client {
     ) -> Result<Outcome, Failure> {
         let answer = answer.map_err(Failure::head)?;
         if answer.status().is_redirection() {
-            return self.redirected(url, &answer).map(Outcome::Redirect);
+            let to = self.redirected(url, &answer)?;
+            return Ok(Outcome::Redirect(answer.status(), to));
         }
         if answer.status() != StatusCode::OK {
             return Err(Failure::status(answer.status()));
@@ -400,6 +402,9 @@ impl Client {
         if let Ok(value) = HeaderValue::from_str(&format!("{left:.3}")) {
             headers.insert(SCRAPE_TIMEOUT, value);
         }
+        if let Some(reader) = instance::reader() {
+            headers.insert(instance::HEADER, reader);
+        }
         Ok(request)
     }
 
@@ -436,7 +441,7 @@ impl fmt::Debug for Client {
 
 enum Outcome {
     Page(ResponseMeta),
-    Redirect(Url),
+    Redirect(StatusCode, Url),
 }
 
 /// Whether a kept connection was closed before a byte of the answer came.
@@ -513,6 +518,7 @@ fn fixed_headers(
             header::UPGRADE,
             header::TE,
             SCRAPE_TIMEOUT,
+            instance::HEADER,
         ];
         let authorized = name == header::AUTHORIZATION && !matches!(auth, Auth::None);
         if authorized || ours.contains(&name) {

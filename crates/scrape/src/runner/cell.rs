@@ -1,15 +1,17 @@
 //! One source under the runner: at most one reading at a time, shared by all who wait for it.
 
-use std::error::Error;
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokenpath_core::{BoxSource, CollectError, DropReason, LabelSet, Reason, Snapshot, Source, SourceId, Tally};
+use tokenpath_core::{
+    BoxSource, CollectError, DropReason, LabelSet, Reason, Snapshot, Source, SourceId, Tally,
+    in_full,
+};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::SourceOptions;
+use crate::Instance;
 
 /// What the runner knows after a reading.
 #[derive(Debug)]
@@ -66,15 +68,23 @@ pub(super) struct Cell {
     source: Arc<BoxSource>,
     labels: LabelSet,
     options: SourceOptions,
+    /// In whose name it is read.
+    runner: Instance,
     state: Arc<Mutex<State>>,
 }
 
 impl Cell {
-    pub(super) fn new(source: BoxSource, options: SourceOptions) -> Self {
+    pub(super) fn new(source: BoxSource, options: SourceOptions, runner: Instance) -> Self {
         let id = source.id().clone();
         let ours = [("backend", id.kind()), ("target", id.target())];
         let labels = LabelSet::new(ours.into_iter().chain(options.labels.iter()));
-        Self { source: Arc::new(source), labels, options, state: Arc::default() }
+        Self {
+            source: Arc::new(source),
+            labels,
+            options,
+            runner,
+            state: Arc::default(),
+        }
     }
 
     pub(super) fn id(&self) -> &SourceId {
@@ -97,11 +107,16 @@ impl Cell {
     pub(super) fn status(&self) -> SourceStatus {
         let state = self.lock();
         let last = state.last.as_deref();
-        let tally = last.map(|reading| *reading.snapshot.tally()).unwrap_or_default();
+        let tally = last
+            .map(|reading| *reading.snapshot.tally())
+            .unwrap_or_default();
         SourceStatus {
             id: self.id().clone(),
             up: last.map(|reading| reading.result.is_ok()),
-            error: last.and_then(|reading| reading.result.as_ref().err()).map(in_full).unwrap_or_default(),
+            error: last
+                .and_then(|reading| reading.result.as_ref().err())
+                .map(|error| in_full(error))
+                .unwrap_or_default(),
             elapsed: last.map(|reading| reading.elapsed).unwrap_or_default(),
             last_success: state.totals.last_success,
             samples: tally.samples,
@@ -134,9 +149,10 @@ impl Cell {
         drop(state);
         let source = Arc::clone(&self.source);
         let options = self.options.clone();
+        let runner = self.runner;
         let state = Arc::clone(&self.state);
         tokio::spawn(async move {
-            let reading = Arc::new(read(&source, &options, snapshot, deadline).await);
+            let reading = Arc::new(read(&source, &options, runner, snapshot, deadline).await);
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
             state.record(source.id(), &reading);
             state.flight = None;
@@ -149,26 +165,41 @@ impl Cell {
 }
 
 /// One reading, whatever the source does: returns, fails, hangs or panics.
-async fn read(source: &Arc<BoxSource>, options: &SourceOptions, mut snapshot: Snapshot, deadline: Instant) -> Reading {
+async fn read(
+    source: &Arc<BoxSource>,
+    options: &SourceOptions,
+    runner: Instance,
+    mut snapshot: Snapshot,
+    deadline: Instant,
+) -> Reading {
     let start = Instant::now();
     let reader = Arc::clone(source);
     // A task of its own, so that a panic stays in it.
     let mut task = tokio::spawn(async move {
         snapshot.clear();
-        let result = reader.collect(&mut snapshot).await;
+        let result = runner.reading(reader.collect(&mut snapshot)).await;
         (snapshot, result)
     });
     let (mut snapshot, result) = match timeout_at(deadline, &mut task).await {
         Ok(Ok(done)) => done,
         Ok(Err(panic)) => {
             let what = panic_text(panic);
-            let message = format!("reading {} panicked ({what}); this is a fault of the program: please report it", source.id());
-            (Snapshot::new(), Err(CollectError::new(Reason::Internal, message)))
+            let message = format!(
+                "reading {} panicked ({what}); this is a fault of the program: please report it",
+                source.id()
+            );
+            (
+                Snapshot::new(),
+                Err(CollectError::new(Reason::Internal, message)),
+            )
         }
         Err(_) => {
             task.abort();
             let message = format!("{} did not answer in {:.1?}", source.id(), start.elapsed());
-            (Snapshot::new(), Err(CollectError::new(Reason::Timeout, message)))
+            (
+                Snapshot::new(),
+                Err(CollectError::new(Reason::Timeout, message)),
+            )
         }
     };
     match result {
@@ -185,14 +216,20 @@ async fn read(source: &Arc<BoxSource>, options: &SourceOptions, mut snapshot: Sn
             *snapshot.tally_mut() = tally;
         }
     }
-    Reading { snapshot, elapsed: start.elapsed(), result }
+    Reading {
+        snapshot,
+        elapsed: start.elapsed(),
+        result,
+    }
 }
 
 fn panic_text(panic: tokio::task::JoinError) -> String {
     match panic.try_into_panic() {
         Ok(payload) => match payload.downcast::<String>() {
             Ok(text) => *text,
-            Err(payload) => payload.downcast::<&str>().map_or_else(|_| "no message".to_owned(), |text| (*text).to_owned()),
+            Err(payload) => payload
+                .downcast::<&str>()
+                .map_or_else(|_| "no message".to_owned(), |text| (*text).to_owned()),
         },
         Err(_) => "the runtime is shutting down".to_owned(),
     }
@@ -214,9 +251,9 @@ impl State {
             Err(error) => {
                 let reason = error.reason();
                 self.totals.errors[reason as usize] += 1;
-                let again = self
-                    .logged
-                    .is_none_or(|(logged, when)| logged != reason || when.elapsed() >= LOG_AGAIN_AFTER);
+                let again = self.logged.is_none_or(|(logged, when)| {
+                    logged != reason || when.elapsed() >= LOG_AGAIN_AFTER
+                });
                 if again {
                     self.logged = Some((reason, Instant::now()));
                     tracing::warn!(source = %id, %reason, error = in_full(error), "a source cannot be read");
@@ -225,17 +262,6 @@ impl State {
         }
         self.last = Some(Arc::clone(reading));
     }
-}
-
-/// An error with all its causes on one line.
-fn in_full(error: &CollectError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        _ = write!(text, ": {next}");
-        cause = next.source();
-    }
-    text
 }
 
 /// A reading that is under way.
@@ -265,11 +291,14 @@ impl Outcome {
     }
 
     pub(super) fn snapshot(&self) -> Option<&Snapshot> {
-        self.reading().filter(|reading| reading.result.is_ok()).map(|reading| &reading.snapshot)
+        self.reading()
+            .filter(|reading| reading.result.is_ok())
+            .map(|reading| &reading.snapshot)
     }
 }
 
 /// Seconds since the epoch.
 pub(super) fn unix_seconds(time: SystemTime) -> f64 {
-    time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0.0, |since| since.as_secs_f64())
 }

@@ -8,6 +8,7 @@ mod cell;
 mod families;
 mod own;
 mod process;
+mod provider;
 mod selection;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +19,7 @@ use tokenpath_core::exposition::{Encoder, Format, Part};
 use tokenpath_core::{BoxSource, Desc, LabelSet, Snapshot, Source, SourceId};
 use tokio::time::Instant;
 
+use crate::Instance;
 use cell::{Cell, Outcome};
 pub use cell::{Reading, SourceStatus};
 pub use families::{build_info_name, own_families};
@@ -42,7 +44,11 @@ impl SourceOptions {
     /// The defaults: no labels, all families, [`DEFAULT_SERIES_LIMIT`].
     #[must_use]
     pub fn new() -> Self {
-        Self { labels: LabelSet::default(), selection: Selection::default(), series_limit: DEFAULT_SERIES_LIMIT }
+        Self {
+            labels: LabelSet::default(),
+            selection: Selection::default(),
+            series_limit: DEFAULT_SERIES_LIMIT,
+        }
     }
 
     /// Sets the operator's labels.
@@ -93,7 +99,7 @@ impl SourceOptions {
 /// let queue = Arc::new(Desc::new("shop_queue", MetricType::Gauge, Unit::None, "People waiting."));
 /// let mut exporter = Exporter::new();
 /// exporter.add(BoxSource::new(Shop(SourceId::new("shop", "till-1"), queue)), SourceOptions::new());
-/// let page = Arc::new(exporter).page(Format::Text004, tokio::time::Instant::now() + Duration::from_secs(5)).await;
+/// let page = exporter.page(Format::Text004, tokio::time::Instant::now() + Duration::from_secs(5)).await;
 /// let page = String::from_utf8(page).unwrap();
 /// assert!(page.contains("shop_queue{backend=\"shop\",target=\"till-1\"} 3\n"));
 /// assert!(page.contains("tokenpath_source_up{backend=\"shop\",target=\"till-1\"} 1\n"));
@@ -105,6 +111,7 @@ pub struct Exporter {
     spoken: Spoken,
     speakers: [Mutex<Speaker>; 2],
     started: SystemTime,
+    instance: Instance,
 }
 
 /// What one format's pages are made with, kept from page to page.
@@ -132,16 +139,27 @@ impl Exporter {
     #[must_use]
     pub fn speaking(spoken: Spoken) -> Self {
         let speaker = |format| {
-            let encoder = Encoder::new(format, spoken.clone());
-            Mutex::new(Speaker { encoder, own: Snapshot::new(), page: Vec::new() })
+            let encoder = Encoder::with_dialects(format, spoken.clone());
+            Mutex::new(Speaker {
+                encoder,
+                own: Snapshot::new(),
+                page: Vec::new(),
+            })
         };
         let speakers = [speaker(Format::Text004), speaker(Format::OpenMetrics100)];
-        Self { cells: Vec::new(), spoken, speakers, started: SystemTime::now() }
+        Self {
+            cells: Vec::new(),
+            spoken,
+            speakers,
+            started: SystemTime::now(),
+            instance: Instance::fresh(),
+        }
     }
 
     /// Adds a source.
     pub fn add(&mut self, source: BoxSource, options: SourceOptions) {
-        self.cells.push(Arc::new(Cell::new(source, options)));
+        self.cells
+            .push(Arc::new(Cell::new(source, options, self.instance)));
     }
 
     /// The sources, in the order they were added.
@@ -179,9 +197,13 @@ impl Exporter {
     ///
     /// Dropping the future leaves the readings running to their own deadlines: another scraper may
     /// wait for them.
-    pub async fn page(self: &Arc<Self>, format: Format, deadline: Instant) -> Vec<u8> {
+    pub async fn page(&self, format: Format, deadline: Instant) -> Vec<u8> {
         // All are started before any is waited for.
-        let flights: Vec<_> = self.cells.iter().map(|cell| cell.join_or_start(deadline)).collect();
+        let flights: Vec<_> = self
+            .cells
+            .iter()
+            .map(|cell| cell.join_or_start(deadline))
+            .collect();
         let mut outcomes = Vec::with_capacity(flights.len());
         for flight in flights {
             outcomes.push(flight.outcome(deadline).await);
@@ -199,10 +221,16 @@ impl Exporter {
         let mut parts = Vec::with_capacity(outcomes.len() + 1);
         for (cell, outcome) in self.cells.iter().zip(outcomes) {
             if let Some(snapshot) = outcome.snapshot() {
-                parts.push(Part { snapshot, labels: cell.labels() });
+                parts.push(Part {
+                    snapshot,
+                    labels: cell.labels(),
+                });
             }
         }
-        parts.push(Part { snapshot: own, labels: &nothing });
+        parts.push(Part {
+            snapshot: own,
+            labels: &nothing,
+        });
         encoder.encode(&parts, page);
         page.clone()
     }

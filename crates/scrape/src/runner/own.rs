@@ -7,14 +7,21 @@ use tokenpath_core::{DropReason, Label, Reason, Snapshot};
 
 use super::cell::{Cell, Outcome, unix_seconds};
 use super::families::{
-    BUILD_INFO, CERTIFICATE, DROPPED, DURATION, ERRORS, LAST_SUCCESS, PROCESS_CPU, PROCESS_MAX_FDS, PROCESS_OPEN_FDS,
-    PROCESS_RESIDENT, PROCESS_START, PROCESS_THREADS, PROCESS_VIRTUAL, SAMPLES, SKIPPED, UNMAPPED, UP,
+    BUILD_INFO, CERTIFICATE, DROPPED, DURATION, ERRORS, LAST_SUCCESS, PROCESS_CPU, PROCESS_MAX_FDS,
+    PROCESS_OPEN_FDS, PROCESS_RESIDENT, PROCESS_START, PROCESS_THREADS, PROCESS_VIRTUAL, SAMPLES,
+    SKIPPED, UNMAPPED, UP,
 };
 use super::process;
 
 /// Fills a cleared snapshot.
-pub(super) fn write(out: &mut Snapshot, cells: &[Arc<Cell>], outcomes: &[Outcome], started: SystemTime) {
-    out.family(&BUILD_INFO).sample(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
+pub(super) fn write(
+    out: &mut Snapshot,
+    cells: &[Arc<Cell>],
+    outcomes: &[Outcome],
+    started: SystemTime,
+) {
+    out.family(&BUILD_INFO)
+        .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
     for (cell, outcome) in cells.iter().zip(outcomes) {
         let labels: Vec<Label<'_>> = cell.labels().iter().collect();
         write_source(out, &labels, cell, outcome);
@@ -22,45 +29,64 @@ pub(super) fn write(out: &mut Snapshot, cells: &[Arc<Cell>], outcomes: &[Outcome
     write_process(out, started);
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts are exact up to 2^53, as the model says")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts are exact up to 2^53, as the model says"
+)]
 fn write_source(out: &mut Snapshot, labels: &[Label<'_>], cell: &Cell, outcome: &Outcome) {
     let totals = cell.totals();
     out.family(&UP).sample(labels, f64::from(outcome.is_up()));
     if let Some(reading) = outcome.reading() {
         let tally = reading.snapshot.tally();
-        out.family(&DURATION).sample(labels, reading.elapsed.as_secs_f64());
+        out.family(&DURATION)
+            .sample(labels, reading.elapsed.as_secs_f64());
         if outcome.is_up() {
             out.family(&SAMPLES).sample(labels, tally.samples as f64);
-            out.family(&UNMAPPED).sample(labels, tally.unmapped_families as f64);
+            out.family(&UNMAPPED)
+                .sample(labels, tally.unmapped_families as f64);
         }
         if let Some(expiry) = tally.certificate_expiry_seconds {
             out.family(&CERTIFICATE).sample(labels, expiry as f64);
         }
     }
     if let Some(success) = totals.last_success {
-        out.family(&LAST_SUCCESS).sample(labels, unix_seconds(success));
+        out.family(&LAST_SUCCESS)
+            .sample(labels, unix_seconds(success));
     }
     out.family(&SKIPPED).sample(labels, totals.skipped as f64);
     let mut reasoned = labels.to_vec();
     reasoned.push(("reason", ""));
     let last = reasoned.len() - 1;
     // A reason has a series from its first time on: thousands of zeros would help nobody.
-    for reason in Reason::ALL.into_iter().filter(|reason| totals.errors[*reason as usize] > 0) {
+    for reason in Reason::ALL
+        .into_iter()
+        .filter(|reason| totals.errors[*reason as usize] > 0)
+    {
         reasoned[last].1 = reason.as_str();
-        out.family(&ERRORS).sample(&reasoned, totals.errors[reason as usize] as f64);
+        out.family(&ERRORS)
+            .sample(&reasoned, totals.errors[reason as usize] as f64);
     }
-    for reason in DropReason::ALL.into_iter().filter(|reason| totals.dropped[*reason as usize] > 0) {
+    for reason in DropReason::ALL
+        .into_iter()
+        .filter(|reason| totals.dropped[*reason as usize] > 0)
+    {
         reasoned[last].1 = reason.as_str();
-        out.family(&DROPPED).sample(&reasoned, totals.dropped[reason as usize] as f64);
+        out.family(&DROPPED)
+            .sample(&reasoned, totals.dropped[reason as usize] as f64);
     }
 }
 
 fn write_process(out: &mut Snapshot, started: SystemTime) {
-    out.family(&PROCESS_START).sample(&[], unix_seconds(started));
-    let Some(usage) = process::usage() else { return };
+    out.family(&PROCESS_START)
+        .sample(&[], unix_seconds(started));
+    let Some(usage) = process::usage() else {
+        return;
+    };
     out.family(&PROCESS_CPU).sample(&[], usage.cpu_seconds);
-    out.family(&PROCESS_RESIDENT).sample(&[], usage.resident_bytes);
-    out.family(&PROCESS_VIRTUAL).sample(&[], usage.virtual_bytes);
+    out.family(&PROCESS_RESIDENT)
+        .sample(&[], usage.resident_bytes);
+    out.family(&PROCESS_VIRTUAL)
+        .sample(&[], usage.virtual_bytes);
     out.family(&PROCESS_THREADS).sample(&[], usage.threads);
     if let Some(open) = usage.open_fds {
         out.family(&PROCESS_OPEN_FDS).sample(&[], open);

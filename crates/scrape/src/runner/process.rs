@@ -23,21 +23,34 @@ pub(super) fn usage() -> Option<Usage> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    #[expect(clippy::cast_precision_loss, reason = "there are far fewer descriptors than 2^53")]
-    let open_fds = std::fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count() as f64);
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "there are far fewer descriptors than 2^53"
+    )]
+    let open_fds = std::fs::read_dir("/proc/self/fd")
+        .ok()
+        .map(|entries| entries.count() as f64);
     parse(&stat, &status, &limits, open_fds)
 }
 
 fn parse(stat: &str, status: &str, limits: &str, open_fds: Option<f64>) -> Option<Usage> {
     // The command may hold blanks and parentheses; what is fixed begins after the last one.
-    let fields: Vec<f64> = stat.rsplit_once(')')?.1.split_whitespace().skip(1).filter_map(|f| f.parse().ok()).collect();
+    let fields: Vec<f64> = stat
+        .rsplit_once(')')?
+        .1
+        .split_whitespace()
+        .skip(1)
+        .filter_map(|f| f.parse().ok())
+        .collect();
     // Counted from the parent's id (field 4 of the manual page), which is first here.
     let field = |number: usize| fields.get(number - 4).copied();
     let kibibytes = |key: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(key))?;
         line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok()
     };
-    let max_fds = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let max_fds = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"));
     Some(Usage {
         cpu_seconds: (field(14)? + field(15)?) / TICKS_PER_SECOND,
         resident_bytes: kibibytes("VmRSS:")? * 1024.0,
@@ -75,6 +88,9 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn this_process_uses_something() {
         let usage = usage().unwrap();
-        assert!(usage.resident_bytes > 0.0 && usage.threads >= 1.0, "{usage:?}");
+        assert!(
+            usage.resident_bytes > 0.0 && usage.threads >= 1.0,
+            "{usage:?}"
+        );
     }
 }

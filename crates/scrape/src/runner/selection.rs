@@ -24,8 +24,14 @@ impl Selection {
         deny: impl IntoIterator<Item = D>,
     ) -> Self {
         Self {
-            allow: allow.into_iter().map(|pattern| pattern.as_ref().into()).collect(),
-            deny: deny.into_iter().map(|pattern| pattern.as_ref().into()).collect(),
+            allow: allow
+                .into_iter()
+                .map(|pattern| pattern.as_ref().into())
+                .collect(),
+            deny: deny
+                .into_iter()
+                .map(|pattern| pattern.as_ref().into())
+                .collect(),
         }
     }
 
@@ -43,8 +49,10 @@ impl Selection {
 }
 
 fn named(patterns: &[Box<str>], family: &str) -> bool {
-    patterns.iter().any(|pattern| match pattern.strip_suffix('*') {
-        Some(beginning) => family.starts_with(beginning),
-        None => family == &**pattern,
-    })
+    patterns
+        .iter()
+        .any(|pattern| match pattern.strip_suffix('*') {
+            Some(beginning) => family.starts_with(beginning),
+            None => family == &**pattern,
+        })
 }

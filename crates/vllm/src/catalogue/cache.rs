@@ -36,16 +36,14 @@ pub(super) fn rows() -> Vec<Row> {
             .sentinel(-1.0)
             .during(V0, "0.5.5", "0.8.2")
             .hidden(V0, "0.8.3", "0.9.0")
-            .note("-1 is taken to say that prefix caching is off."),
+            .note("-1 says that prefix caching is off."),
         Row::new("cpu_prefix_cache_hit_rate", Gauge)
             .to("llm_prefix_cache_hit_ratio")
             .constant("cache", "cpu")
             .sentinel(-1.0)
             .during(V0, "0.5.5", "0.8.2")
             .hidden(V0, "0.8.3", "0.9.0")
-            .note(
-                "Of the KV blocks in host memory. -1 is taken to say that prefix caching is off.",
-            ),
+            .note("Of the KV blocks in host memory. -1 says that prefix caching is off."),
         Row::new("prefix_cache_queries_total", Counter)
             .to("llm_prefix_cache_queries_total")
             .constant("cache", "local")
