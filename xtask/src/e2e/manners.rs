@@ -290,7 +290,7 @@ fn wrong_flag(program: &Path) -> Result<Verdict> {
         let name = program.file_name().unwrap_or_default().to_string_lossy();
         ensure!(status.code() == Some(2), "{arguments:?}: {status}, {said}");
         ensure!(
-            has_example(&said, &name) || said.contains("for instance"),
+            has_example(&said, &name) || said.to_lowercase().contains("for instance"),
             "{arguments:?}: no example in:\n{said}"
         );
     }
