@@ -6,7 +6,7 @@ use crate::MetricType::{self, Counter, Gauge, Histogram};
 use crate::dialect::{Dialect, Matcher, Row};
 
 pub(super) fn dialect() -> Dialect {
-    let rows = [limitador(), prefix_cache(), engines(), devices()];
+    let rows = [limitador(), prefix_cache(), engines(), gateway(), devices()];
     Dialect::new("documents", rows.concat()).without(
         "dcgm_fi_dev_xid_errors",
         "DCGM gives the code that came last as the value; the model counts each code: \
@@ -24,7 +24,7 @@ fn limitador() -> Vec<Row> {
     };
     vec![
         calls("limitador_calls_per_limit_total")
-            .when(Matcher::is_not("decision", "limited"))
+            .when(Matcher::is("decision", "authorized"))
             .help("Calls of a tenant that were let through."),
         calls("limitador_limited_calls_total")
             .when(Matcher::is("decision", "limited"))
@@ -75,6 +75,28 @@ fn engines() -> Vec<Row> {
         tgi("llm_tgi_handler_calls_total", "tgi_request_count", Counter),
         tgi("llm_requests_waiting", "tgi_queue_size", Gauge),
         tgi("llm_requests_running", "tgi_batch_current_size", Gauge),
+    ]
+}
+
+/// The first generation of the inference extension's names, of which guides list these three.
+fn gateway() -> Vec<Row> {
+    vec![
+        Row::family(
+            "llm_gateway_requests_total",
+            "inference_model_request_total",
+            Counter,
+        ),
+        Row::family(
+            "llm_gateway_pool_average_kv_cache_usage_ratio",
+            "inference_pool_average_kv_cache_utilization",
+            Gauge,
+        )
+        .rename_label("pool", "name"),
+        Row::family(
+            "llm_gateway_scheduler_duration_seconds",
+            "inference_extension_scheduler_e2e_duration_seconds",
+            Histogram,
+        ),
     ]
 }
 

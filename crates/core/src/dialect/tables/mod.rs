@@ -14,8 +14,11 @@ mod worker;
 use super::{Dialect, Matcher, Row};
 use crate::MetricType;
 
+/// Makes a table.
+type Table = fn() -> Dialect;
+
 /// What each is asked for by, and its table.
-pub(super) const ALL: &[(&str, fn() -> Dialect)] = &[
+pub(super) const ALL: &[(&str, Table)] = &[
     ("llm", Dialect::llm),
     ("vllm", vllm::dialect),
     ("vllm-v0", vllm_v0::dialect),
