@@ -1,1 +1,4 @@
-//! Tokenpath.
+//! What the benches share: pages, and races whose runners alternate.
+
+pub mod pages;
+pub mod race;

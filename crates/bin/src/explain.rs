@@ -78,10 +78,10 @@ fn section(
         if !releases.is_empty() {
             write!(out, "  [{releases}]")?;
         }
-        if !note.is_empty() {
-            write!(out, "  ({note})")?;
-        }
         writeln!(out)?;
+        if !note.is_empty() {
+            writeln!(out, "  {:width$}  note: {note}", "")?;
+        }
     }
     writeln!(out)
 }

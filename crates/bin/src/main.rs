@@ -32,7 +32,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments: Arguments =
+        run::arguments("tokenpath serve --vllm.endpoint http://localhost:8000");
     run::exit(match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments, serve::TOKENPATH_LISTEN),
         Command::Demo(arguments) => demo::run(&arguments),

@@ -1,9 +1,12 @@
 //! How a command ends: what it says on standard error, and with which code.
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::io;
 use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use tokenpath_core::in_full;
 
 /// A command that could not do its work.
 #[derive(Debug)]
@@ -30,6 +33,23 @@ impl Failure {
     }
 }
 
+/// The arguments of the command line. Where they are wrong, says what is, and an example that is
+/// right, and ends the process with exit code 2.
+pub fn arguments<A: Parser>(example: &str) -> A {
+    A::try_parse().unwrap_or_else(|error| {
+        if matches!(
+            error.kind(),
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+        ) {
+            error.exit();
+        }
+        // Where it cannot be printed, there is nobody to tell.
+        _ = error.print();
+        eprintln!("For instance: {example}");
+        std::process::exit(2);
+    })
+}
+
 /// Says what went wrong, if anything did, with all causes.
 pub fn exit(result: Result<(), Failure>) -> ExitCode {
     let Err(failure) = result else {
@@ -39,12 +59,7 @@ pub fn exit(result: Result<(), Failure>) -> ExitCode {
         // Whoever read our output has seen enough.
         return ExitCode::SUCCESS;
     }
-    let mut text = failure.cause.to_string();
-    let mut cause = failure.cause.source();
-    while let Some(next) = cause {
-        _ = write!(text, ": {next}");
-        cause = next.source();
-    }
+    let text = in_full(&*failure.cause);
     eprintln!("error: {text}");
     ExitCode::from(failure.code)
 }

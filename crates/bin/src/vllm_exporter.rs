@@ -22,7 +22,8 @@ Behind a token:
   vllm-exporter --vllm.endpoint https://llm.example --scrape.bearer-token-file /run/secrets/token";
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments: Arguments =
+        run::arguments("vllm-exporter --vllm.endpoint http://localhost:8000");
     run::exit(serve::run(
         &arguments.serve.or_default_vllm(),
         serve::VLLM_EXPORTER_LISTEN,

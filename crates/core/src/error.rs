@@ -130,3 +130,28 @@ impl StdError for CollectError {
         self.cause.source()
     }
 }
+
+/// An error with all its causes on one line. A cause that the text before has quoted already is not
+/// said again.
+///
+/// ```
+/// use std::io;
+/// use tokenpath_core::{CollectError, Reason, in_full};
+///
+/// let refused = io::Error::new(io::ErrorKind::ConnectionRefused, "refused");
+/// assert_eq!(in_full(&CollectError::new(Reason::Connect, refused)), "connect: refused");
+/// ```
+#[must_use]
+pub fn in_full(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let said = next.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        cause = next.source();
+    }
+    text
+}

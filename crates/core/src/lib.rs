@@ -19,7 +19,7 @@ mod tally;
 pub mod tokenpath;
 pub mod translate;
 
-pub use error::{CollectError, Reason};
+pub use error::{CollectError, Reason, in_full};
 pub use family::{Desc, MetricType, Unit};
 pub use histogram::{Bucket, Histogram, QuantileValue, Summary};
 pub use label::{Label, LabelSet, is_label_name, is_metric_name};

@@ -11,6 +11,7 @@ mod auth;
 pub mod body;
 mod client;
 pub mod identify;
+mod instance;
 mod page_source;
 pub mod runner;
 mod secret;
@@ -22,6 +23,7 @@ pub use crate::auth::{Auth, Credential};
 pub use crate::client::{
     Client, ClientOptions, Endpoint, EndpointError, FetchError, Page, ResponseMeta, SetupError,
 };
+pub use crate::instance::Instance;
 pub use crate::page_source::{PageSource, PageSourceOptions};
 pub use crate::secret::Secret;
 pub use crate::tls::{TlsError, TlsOptions};

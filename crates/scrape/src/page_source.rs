@@ -104,15 +104,22 @@ impl Source for PageSource {
         let mut state = self.state.lock().await;
         let State { page, translator } = &mut *state;
         let fetched = self.client.get(page, Instant::now() + self.timeout).await;
-        let meta = fetched.map_err(|error| CollectError::new(error.reason(), error))?;
+        let meta = match fetched {
+            Ok(meta) => meta,
+            Err(error) => {
+                // Most wanted when the certificate is why nothing could be read.
+                out.tally_mut().certificate_expiry_seconds = error.certificate_not_after();
+                return Err(error.into());
+            }
+        };
         let format = Format::sniff(page.bytes(), meta.content_type());
-        translator
-            .translate(page.bytes(), format, out)
-            .map_err(|error| verdict::unreadable(self.client.endpoint(), page.bytes(), error))?;
+        let translated = translator.translate(page.bytes(), format, out);
         out.tally_mut().certificate_expiry_seconds = meta.certificate_not_after();
+        let endpoint = self.client.endpoint();
+        translated.map_err(|error| verdict::unreadable(endpoint, page.bytes(), error))?;
         if out.tally().samples == 0 && self.empty_is_fine {
             return Ok(());
         }
-        verdict::judge(self.client.endpoint(), self.id.kind(), translator.report())
+        verdict::judge(endpoint, self.id.kind(), translator.report())
     }
 }

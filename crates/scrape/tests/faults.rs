@@ -648,7 +648,7 @@ async fn tells_statuses_apart() {
         (
             "401 Unauthorized",
             Reason::Unauthorized,
-            "--bearer-token-file",
+            "--scrape.bearer-token-file",
         ),
         ("403 Forbidden", Reason::Forbidden, "do not allow"),
         ("500 Internal Server Error", Reason::ServerError, "500"),

@@ -1,7 +1,7 @@
 //! What a twin is made of: traffic, machine, scheduler, cache.
 
-/// A twin's whole description. [`Config::default`] is a busy single engine, about an 8B model on one
-/// large GPU at two thirds of its capacity.
+/// A twin's whole description. [`Config::default`] is one engine with a small cache under a load
+/// that swings: it queues and preempts at the crests and rests in the troughs.
 ///
 /// All fields are public so that `Config { seed: 7, ..Config::default() }` works.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,6 +57,11 @@ pub enum Routing {
 pub struct Traffic {
     /// Mean arrivals per second of a Poisson process.
     pub arrivals_per_second: f64,
+    /// How far the rate swings around its mean, 0 (not at all) to 1 (down to nothing and up to twice
+    /// the mean), as a sine that begins at the mean and rises.
+    pub swing: f64,
+    /// Seconds of one swing.
+    pub swing_seconds: f64,
     /// Own tokens of a prompt (a shared prefix comes on top).
     pub prompt_tokens: Length,
     /// Tokens of an answer.
@@ -165,7 +170,9 @@ impl Default for Config {
 impl Default for Traffic {
     fn default() -> Self {
         Self {
-            arrivals_per_second: 16.0,
+            arrivals_per_second: 13.0,
+            swing: 0.5,
+            swing_seconds: 240.0,
             prompt_tokens: Length {
                 median: 260.0,
                 sigma: 0.9,
@@ -257,6 +264,9 @@ impl Config {
                 return Err(ConfigError::new(field, "must be finite and not negative"));
             }
         }
+        if self.traffic.swing_seconds <= 0.0 {
+            return Err(ConfigError::new("traffic.swing_seconds", "must be above 0"));
+        }
         if self.machine.step_seconds <= 0.0 {
             // A step of no length would never let virtual time pass.
             return Err(ConfigError::new("machine.step_seconds", "must be above 0"));
@@ -310,6 +320,7 @@ impl Config {
             + traffic.error_share
             + traffic.repetition_share;
         let mut shares = vec![
+            ("traffic.swing", traffic.swing),
             ("traffic.shared_prefix_share", traffic.shared_prefix_share),
             ("traffic.chat_share", traffic.chat_share),
             ("traffic.parallel_share", traffic.parallel_share),
@@ -330,11 +341,12 @@ impl Config {
         shares
     }
 
-    fn magnitudes(&self) -> [(&'static str, f64); 12] {
+    fn magnitudes(&self) -> [(&'static str, f64); 13] {
         let (traffic, machine) = (&self.traffic, &self.machine);
         [
             ("start_unix_seconds", self.start_unix_seconds),
             ("traffic.arrivals_per_second", traffic.arrivals_per_second),
+            ("traffic.swing_seconds", traffic.swing_seconds),
             ("traffic.patience_seconds", traffic.patience_seconds),
             ("traffic.prompt_tokens.median", traffic.prompt_tokens.median),
             ("traffic.prompt_tokens.sigma", traffic.prompt_tokens.sigma),

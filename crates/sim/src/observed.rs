@@ -62,7 +62,6 @@ impl Observed {
     /// Observations at or below `edge`, exactly; `None` where `edge` is none of the edges kept.
     /// Positive infinity is an edge.
     pub fn cumulative(&self, edge: f64) -> Option<u64> {
-        #[expect(clippy::float_cmp, reason = "edges are named, not computed")]
         if edge == f64::INFINITY {
             return Some(self.count);
         }

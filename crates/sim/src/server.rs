@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, SERVER};
+use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderValue, SERVER};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -26,6 +26,8 @@ use crate::vllm::{Layout, LayoutError};
 
 /// How often virtual time follows the clock. A page is always of the moment it is asked for.
 const TICK: Duration = Duration::from_millis(20);
+/// Most virtual seconds to make up for at once, which bounds how long a page can wait.
+const CATCH_UP_SECONDS_MAX: f64 = 120.0;
 /// Most connections at once.
 const CONNECTIONS_MAX: usize = 256;
 /// Longest wait for a request's head.
@@ -78,7 +80,8 @@ impl Server {
     }
 
     /// Seconds of virtual time per second, 1 by default. At 0 time stands still but for
-    /// [`Running::with_twin`]. Anything that is not a finite positive number is 0.
+    /// [`Running::with_twin`]. Anything that is not a finite positive number is 0. At a speed that
+    /// the machine cannot follow, or after it slept, virtual time falls behind.
     #[must_use]
     pub fn speed(mut self, speed: f64) -> Self {
         self.speed = if speed.is_finite() {
@@ -105,11 +108,10 @@ impl Server {
             .map_err(BindError::Listen)?;
         let local_addr = listener.local_addr().map_err(BindError::Listen)?;
         let shared = Arc::new(Shared {
-            base: self.twin.now(),
-            started: Instant::now(),
             state: Mutex::new(State {
                 twin: self.twin,
                 layout: self.layout,
+                last: Instant::now(),
             }),
             speed: self.speed,
         });
@@ -178,9 +180,6 @@ impl Drop for Running {
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    started: Instant,
-    /// Virtual time at `started`.
-    base: f64,
     speed: f64,
 }
 
@@ -188,6 +187,8 @@ struct Shared {
 struct State {
     twin: Twin,
     layout: Layout,
+    /// When virtual time last followed the clock.
+    last: Instant,
 }
 
 impl Shared {
@@ -195,10 +196,12 @@ impl Shared {
     fn current(&self) -> MutexGuard<'_, State> {
         // A panic while the lock was held leaves a twin that is still worth reading.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.speed > 0.0 {
-            let clock = self.base + self.started.elapsed().as_secs_f64() * self.speed;
-            state.twin.advance_to(clock);
-        }
+        let now = Instant::now();
+        let passed = now.duration_since(state.last).as_secs_f64();
+        state.last = now;
+        state
+            .twin
+            .advance((passed * self.speed).min(CATCH_UP_SECONDS_MAX));
         state
     }
 }
@@ -271,7 +274,8 @@ async fn serve(
 /// Where the truth is told; no real engine has this.
 const TRUTH: &str = "/debug/truth";
 
-/// Answers as vLLM's API server does. `/metrics` looks at neither `Accept` nor `Accept-Encoding`.
+/// Answers as vLLM's API server does. `/metrics` looks at neither `Accept` nor `Accept-Encoding`;
+/// `/metrics/` negotiates the format.
 fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>> {
     const JSON: &str = "application/json";
     let path = request.uri().path();
@@ -310,11 +314,15 @@ fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>>
             );
         }
         TRUTH => return respond(StatusCode::OK, JSON, truth_json(truth)),
-        "/metrics/" => layout.page_after_slash(truth),
-        _ => layout.page(truth),
+        "/metrics/" => {
+            let accept = request.headers().get(ACCEPT);
+            let accept = accept.and_then(|value| value.to_str().ok());
+            layout.after_slash(truth, accept.unwrap_or_default())
+        }
+        _ => layout.page(truth).map(|page| (layout.content_type(), page)),
     };
     match page {
-        Ok(page) => respond(StatusCode::OK, layout.content_type(), page),
+        Ok((content_type, page)) => respond(StatusCode::OK, content_type, page),
         // `bind` and `set_layout` let no such layout in.
         Err(error) => respond(
             StatusCode::INTERNAL_SERVER_ERROR,

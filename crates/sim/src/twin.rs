@@ -1,5 +1,7 @@
 //! The twin: traffic in, engines at work, truth out, all in virtual time.
 
+use std::f64::consts::TAU;
+
 use crate::config::{Config, ConfigError, Length, Routing};
 use crate::engine::{Answer, Done, Engine, HangUp, Request};
 use crate::random::Random;
@@ -10,7 +12,7 @@ const CHAT: &str = "/v1/chat/completions";
 
 /// Most seconds that one call of [`Twin::advance`] may ask for; a longer one is cut. It bounds the
 /// time of a call, not the life of a twin.
-pub const ADVANCE_SECONDS_MAX: f64 = 7.0 * 86_400.0;
+pub const ADVANCE_SECONDS_MAX: f64 = 86_400.0;
 
 /// A simulated inference server.
 ///
@@ -98,12 +100,13 @@ impl Twin {
         }
     }
 
-    /// Lets virtual time pass until `time`; a time that has passed already changes nothing.
+    /// Lets virtual time pass until `time`, at most [`ADVANCE_SECONDS_MAX`] ahead; a time that has
+    /// passed already changes nothing.
     pub fn advance_to(&mut self, time: f64) {
-        let end = time.min(self.truth.now + ADVANCE_SECONDS_MAX);
-        if end.is_nan() || end <= self.truth.now {
+        if time.is_nan() || time <= self.truth.now {
             return;
         }
+        let end = time.min(self.truth.now + ADVANCE_SECONDS_MAX);
         while let Some((at, event)) = self.next_event().filter(|&(at, _)| at <= end) {
             // An engine that was stopped may have a step that is overdue.
             self.truth.now = at.max(self.truth.now);
@@ -115,7 +118,8 @@ impl Twin {
         self.truth.now = end;
     }
 
-    /// Changes the mean arrivals per second from now on; 0 stops the traffic.
+    /// Changes the mean arrivals per second from now on; the swing stays as configured. 0 stops the
+    /// traffic.
     ///
     /// # Errors
     /// A rate that is negative or not finite.
@@ -202,10 +206,7 @@ impl Twin {
         self.engines
             .get_mut(index)
             .zip(self.truth.engines.get_mut(index))
-            .ok_or(ConfigError::new(
-                "engine",
-                "there is no engine of this index",
-            ))
+            .ok_or_else(|| ConfigError::new("engine", "there is no engine of this index"))
     }
 
     fn next_event(&self) -> Option<(f64, Event)> {
@@ -238,10 +239,20 @@ impl Twin {
     }
 
     fn draw_arrival(&mut self) {
-        self.next_arrival = if self.arrivals_per_second > 0.0 {
-            self.truth.now + self.gaps.exponential(1.0 / self.arrivals_per_second)
-        } else {
-            f64::INFINITY
+        // A Poisson process whose rate changes is one of the highest rate, thinned out.
+        let traffic = &self.truth.config.traffic;
+        let highest = self.arrivals_per_second * (1.0 + traffic.swing);
+        let mut at = self.truth.now;
+        self.next_arrival = loop {
+            if highest <= 0.0 {
+                break f64::INFINITY;
+            }
+            at += self.gaps.exponential(1.0 / highest);
+            let phase = TAU * at / traffic.swing_seconds;
+            let rate = self.arrivals_per_second * (1.0 + traffic.swing * phase.sin());
+            if self.gaps.chance(rate / highest) {
+                break at;
+            }
         };
     }
 

@@ -278,7 +278,7 @@ fn all_sick(good: &str, exporter: SocketAddr) -> Result<Vec<Sick>> {
 
 /// A page that a real server said.
 pub(crate) fn healthy_page() -> Result<String> {
-    let path = cargo::root().join("testdata/vllm/real/vllm-0.32.0-t1-load.txt");
+    let path = cargo::root().join("testdata/vllm/vllm-0.32.0-t1-load.txt");
     Ok(std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?)
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::iter::FusedIterator;
 
 use super::number;
+use super::scan::marked::Marked;
 use super::text::{Escapes, Text};
 use crate::MetricType;
 
@@ -161,18 +162,18 @@ impl<'a> Exemplar<'a> {
 
     /// From the validated text `{labels} value [timestamp]`; `None` where it is empty.
     fn parse(text: &'a str) -> Option<Self> {
-        let mut labels = Labels {
-            text: text.strip_prefix('{')?,
+        let inside = text.strip_prefix('{')?;
+        let mut skim = Scan {
+            text: inside,
             at: 0,
-            left: 0,
         };
-        let mut skim = labels;
-        skim.left = usize::MAX;
-        while skim.next().is_some() {
-            labels.left += 1;
+        let mut count = 0;
+        while skim.label().is_some() {
+            count += 1;
         }
+        let labels = Labels::scanned(inside, count);
         // The last label is read: only a comma may stand between here and the brace.
-        let rest = skim.text.get(skim.at..)?;
+        let rest = inside.get(skim.at..)?;
         let rest = rest.get(rest.find('}')? + 1..)?;
         let mut words = rest.split(' ').filter(|w| !w.is_empty());
         let value = number::value(words.next()?.as_bytes()).ok()?;
@@ -203,20 +204,29 @@ impl<'a> Exemplar<'a> {
 /// assert_eq!(sample.labels().len(), 2);
 /// ```
 #[derive(Clone, Copy)]
-pub struct Labels<'a> {
-    /// Validated, from behind the opening brace, at least to the last label's end.
-    pub(crate) text: &'a str,
-    pub(crate) at: usize,
-    pub(crate) left: usize,
+pub struct Labels<'a>(Kind<'a>);
+
+#[derive(Clone, Copy)]
+enum Kind<'a> {
+    /// Found byte by byte; how many are left.
+    Scan(Scan<'a>, usize),
+    /// Found by masks before.
+    Marked(Marked<'a>),
 }
 
 impl<'a> Labels<'a> {
     /// No labels.
-    pub(crate) const NONE: Self = Self {
-        text: "",
-        at: 0,
-        left: 0,
-    };
+    pub(crate) const NONE: Self = Self::scanned("", 0);
+
+    /// `count` labels in checked text, from behind the opening brace, at least to the last one's end.
+    pub(crate) const fn scanned(text: &'a str, count: usize) -> Self {
+        Self(Kind::Scan(Scan { text, at: 0 }, count))
+    }
+
+    /// Labels whose quotes were found already.
+    pub(crate) const fn marked(marked: Marked<'a>) -> Self {
+        Self(Kind::Marked(marked))
+    }
 
     /// The value of the label called `name`, which is compared unescaped.
     #[must_use]
@@ -229,13 +239,73 @@ impl<'a> Labels<'a> {
     /// How many labels are left.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.left
+        match &self.0 {
+            Kind::Scan(_, left) => *left,
+            Kind::Marked(marked) => marked.len(),
+        }
     }
 
     /// Whether no label is left.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.left == 0
+        self.len() == 0
+    }
+}
+
+impl<'a> Iterator for Labels<'a> {
+    type Item = (Text<'a>, Text<'a>);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        match &mut self.0 {
+            Kind::Marked(marked) => marked.next(),
+            Kind::Scan(_, 0) => None,
+            Kind::Scan(scan, left) => {
+                let label = scan.label();
+                *left = if label.is_some() { *left - 1 } else { 0 };
+                label
+            }
+        }
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.len(), Some(self.len()))
+    }
+}
+
+impl ExactSizeIterator for Labels<'_> {}
+impl FusedIterator for Labels<'_> {}
+
+impl fmt::Debug for Labels<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(*self).finish()
+    }
+}
+
+/// Checked text between braces, read byte by byte.
+#[derive(Clone, Copy)]
+struct Scan<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Scan<'a> {
+    /// The next label.
+    fn label(&mut self) -> Option<(Text<'a>, Text<'a>)> {
+        loop {
+            let name = match self.skip(b" \t,")? {
+                b'"' => self.quoted()?,
+                _ => self.word()?,
+            };
+            if self.skip(b" \t")? == b'=' {
+                self.at += 1;
+                self.skip(b" \t")?;
+                let value = self.quoted()?;
+                return Some((name, value));
+            }
+            // A quoted string without `=` is the metric name.
+        }
     }
 
     fn skip(&mut self, separators: &[u8]) -> Option<u8> {
@@ -278,48 +348,5 @@ impl<'a> Labels<'a> {
         }
         self.at = start + len;
         Some(Text::new(self.text.get(start..self.at)?, Escapes::None))
-    }
-
-    /// The next label of validated text, whatever `left` says.
-    fn scan(&mut self) -> Option<(Text<'a>, Text<'a>)> {
-        loop {
-            let name = match self.skip(b" \t,")? {
-                b'"' => self.quoted()?,
-                _ => self.word()?,
-            };
-            if self.skip(b" \t")? == b'=' {
-                self.at += 1;
-                self.skip(b" \t")?;
-                let value = self.quoted()?;
-                return Some((name, value));
-            }
-            // A quoted string without `=` is the metric name.
-        }
-    }
-}
-
-impl<'a> Iterator for Labels<'a> {
-    type Item = (Text<'a>, Text<'a>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.left == 0 {
-            return None;
-        }
-        let label = self.scan();
-        self.left = if label.is_some() { self.left - 1 } else { 0 };
-        label
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
-    }
-}
-
-impl ExactSizeIterator for Labels<'_> {}
-impl FusedIterator for Labels<'_> {}
-
-impl fmt::Debug for Labels<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(*self).finish()
     }
 }

@@ -1,11 +1,13 @@
 //! A page in memory, entry by entry.
 
+use std::fmt;
 use std::iter::FusedIterator;
 
 use super::entry::Entry;
 use super::error::{Origin, ParseError, ParseErrorKind};
 use super::format::{Mode, Options};
 use super::plain::{self, Fault, Stop};
+use super::scan::{self, Machine, Scratch, Variant};
 
 /// The entries of a page, in its order.
 ///
@@ -40,7 +42,7 @@ use super::plain::{self, Fault, Stop};
 /// assert_eq!(sum, 7.0);
 /// # Ok::<(), tokenpath_core::exposition::ParseError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Parser<'a> {
     page: &'a [u8],
     /// Where the next entry begins.
@@ -54,6 +56,8 @@ pub struct Parser<'a> {
     skipped: u64,
     first_skipped: Option<ParseError>,
     done: bool,
+    machine: Machine,
+    scratch: Scratch,
 }
 
 impl<'a> Parser<'a> {
@@ -71,7 +75,18 @@ impl<'a> Parser<'a> {
             skipped: 0,
             first_skipped: None,
             done: false,
+            machine: Machine::best(),
+            scratch: Scratch::new(),
         }
+    }
+
+    /// The same with one implementation of the line scanner, for tests and benches: the answers are
+    /// the same, the speed is not.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_variant(mut self, variant: Variant) -> Self {
+        self.machine = Machine::of(variant);
+        self
     }
 
     /// How many lines [`Mode::Lenient`] has skipped so far.
@@ -92,29 +107,53 @@ impl<'a> Parser<'a> {
         self.entry
     }
 
+    /// Where in the page the next entry begins, or blank lines before it.
+    pub(crate) const fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// The page, up to its limit.
+    pub(crate) const fn page(&self) -> &'a [u8] {
+        self.page
+    }
+
+    /// What reads the lines.
+    pub(crate) const fn machine(&self) -> Machine {
+        self.machine
+    }
+
+    /// Goes on at another place, which must be the start of a line.
+    pub(crate) const fn seek(&mut self, at: usize) {
+        self.at = at;
+    }
+
     /// The next entry or what is wrong with it; the place reached stays where it is on a fault.
     pub(crate) fn step(&mut self) -> Option<Result<Entry<'a>, Fault>> {
         self.entry = self.at;
-        let limits = &self.options.limits;
-        let step = plain::entry(
+        let Options { format, limits, .. } = &self.options;
+        let fast = scan::entry(
+            self.machine,
             self.page,
-            &mut self.entry,
-            self.whole,
-            self.options.format,
+            self.at,
+            *format,
             limits,
+            &mut self.scratch,
         );
-        let (entry, next) = match step {
-            Ok(Some(found)) => found,
-            Ok(None) => return None,
-            Err(Stop::Fault(fault)) => return Some(Err(fault)),
-            Err(Stop::Incomplete) => {
-                let limit = limits.page_bytes;
-                let kind = ParseErrorKind::PageTooLong { limit };
-                return Some(Err(Fault {
-                    kind,
-                    at: self.page.len(),
-                }));
-            }
+        let (entry, next) = match fast {
+            Some(found) => found,
+            None => match plain::entry(self.page, &mut self.entry, self.whole, *format, limits) {
+                Ok(Some(found)) => found,
+                Ok(None) => return None,
+                Err(Stop::Fault(fault)) => return Some(Err(fault)),
+                Err(Stop::Incomplete) => {
+                    let limit = limits.page_bytes;
+                    let kind = ParseErrorKind::PageTooLong { limit };
+                    return Some(Err(Fault {
+                        kind,
+                        at: self.page.len(),
+                    }));
+                }
+            },
         };
         if matches!(entry, Entry::Sample(_)) {
             let limit = limits.samples;
@@ -180,3 +219,14 @@ impl<'a> Iterator for Parser<'a> {
 }
 
 impl FusedIterator for Parser<'_> {}
+
+impl fmt::Debug for Parser<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parser")
+            .field("offset", &self.at)
+            .field("bytes", &self.page.len())
+            .field("options", &self.options)
+            .field("skipped_lines", &self.skipped)
+            .finish_non_exhaustive()
+    }
+}

@@ -8,6 +8,7 @@
 mod classify;
 mod plan;
 mod report;
+mod row;
 #[cfg(test)]
 mod tests;
 
@@ -103,7 +104,10 @@ impl Translator {
                 return Err(error);
             }
         };
-        if !read.unchanged || self.page.types_changed {
+        // Servers that keep their series in hash maps write them in another order each time: the plan
+        // is for a set of lines, whatever their order.
+        let planned = read.unchanged || self.plan.is_of(&self.layout, read.samples);
+        if !planned || self.page.types_changed {
             self.page.types_changed = false;
             self.plan = self.planner.plan(&self.page, &self.layout);
         }
@@ -126,6 +130,15 @@ impl Translator {
 struct Line {
     name: Box<str>,
     labels: Vec<(Box<str>, Box<str>)>,
+}
+
+impl Line {
+    fn label(&self, name: &str) -> Option<&str> {
+        self.labels
+            .iter()
+            .find(|(known, _)| &**known == name)
+            .map(|(_, value)| &**value)
+    }
 }
 
 /// What is known of a target's lines, by id, and of its families' types.

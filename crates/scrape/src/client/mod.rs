@@ -25,6 +25,7 @@ use self::error::Failure;
 use self::progress::{Phase, Progress};
 use self::resolve::Resolver;
 use crate::body::{BodyError, Coding, read_capped};
+use crate::instance;
 use crate::tls::{Tls, TlsError};
 use crate::{Auth, Secret, TlsOptions};
 
@@ -429,6 +430,9 @@ impl Client {
         if let Ok(value) = HeaderValue::from_str(&format!("{left:.3}")) {
             headers.insert(SCRAPE_TIMEOUT, value);
         }
+        if let Some(reader) = instance::reader() {
+            headers.insert(instance::HEADER, reader);
+        }
         Ok(request)
     }
 
@@ -542,6 +546,7 @@ fn fixed_headers(
             header::UPGRADE,
             header::TE,
             SCRAPE_TIMEOUT,
+            instance::HEADER,
         ];
         let authorized = name == header::AUTHORIZATION && !matches!(auth, Auth::None);
         if authorized || ours.contains(&name) {

@@ -1,14 +1,17 @@
 //! KV connectors: families that are there only where that connector runs.
 //!
-//! The first release of each is known to the minor at best. Names, types, units and labels are those
-//! of vLLM's sources under `vllm/distributed/kv_transfer/kv_connector/v1/`, `vllm/v1/kv_offload/` and
+//! The first release of each is known to the minor at best; of those that name [`SINCE`] only that it
+//! lies between that and 0.33. Names, types, units and labels are those of vLLM's sources under `vllm/distributed/kv_transfer/kv_connector/v1/`, `vllm/v1/kv_offload/` and
 //! `vllm/v1/simple_kv_offload/`. Their kin that could not be read are left out by the beginning of
 //! their names.
 
 use tokenpath_core::MetricType::{self, Counter, Gauge, Histogram};
 use tokenpath_core::catalogue::{Output, Row};
 
-use super::{RUST, V1};
+use super::V1;
+
+/// The first release that may have them.
+const SINCE: &str = "0.20.0";
 
 pub(super) fn rows() -> Vec<Row> {
     [
@@ -34,8 +37,8 @@ fn transfers() -> Vec<Row> {
         Row::new(upstream, kind)
             .to(family)
             .constant("connector", "mooncake")
-            .since(V1, "0.20.0")
-            .note("Only with the Mooncake connector.")
+            .since(V1, SINCE)
+            .note("Only with the Mooncake connector; first shipped between 0.20 and 0.33.")
     };
     vec![
         nixl(
@@ -43,8 +46,7 @@ fn transfers() -> Vec<Row> {
             Histogram,
             "llm_kv_transfer_duration_seconds",
         )
-        .since(V1, "0.11.1")
-        .since(RUST, "0.30.0"),
+        .since(V1, "0.11.1"),
         nixl(
             "nixl_post_time_seconds",
             Histogram,
@@ -149,8 +151,8 @@ fn offloading() -> Vec<Row> {
     let more = |upstream: &'static str, kind, family: &'static str| {
         Row::new(upstream, kind)
             .to(family)
-            .since(V1, "0.26.0")
-            .note(NOTE)
+            .since(V1, SINCE)
+            .note("Only with the offloading connector; first shipped between 0.20 and 0.33.")
     };
     vec![
         directed(
@@ -295,8 +297,8 @@ fn tiers() -> Vec<Row> {
         .map(|(upstream, kind, family)| {
             Row::new(format!("kv_offload_tiering_{upstream}"), *kind)
                 .to(format!("llm_vllm_kv_offload_tier_{family}"))
-                .since(V1, "0.26.0")
-                .note("Only with the offloading connector and further tiers.")
+                .since(V1, SINCE)
+                .note("Only with the offloading connector and further tiers; first shipped between 0.20 and 0.33.")
         })
         .collect()
 }
@@ -304,8 +306,8 @@ fn tiers() -> Vec<Row> {
 fn simple_offloading() -> Vec<Row> {
     let row = |upstream: &'static str, kind| {
         Row::new(upstream, kind)
-            .since(V1, "0.32.0")
-            .note("Only with the simple offload connector.")
+            .since(V1, SINCE)
+            .note("Only with the simple offload connector; first shipped between 0.20 and 0.33.")
     };
     vec![
         row("simple_kv_offload_save_outcomes_total", Counter)
@@ -330,22 +332,22 @@ fn stores() -> Vec<Row> {
         Row::new(upstream, kind)
             .to(family)
             .constant("connector", "mooncake")
-            .since(V1, "0.20.0")
-            .note("Only with the Mooncake store connector.")
+            .since(V1, SINCE)
+            .note("Only with the Mooncake store connector; first shipped between 0.20 and 0.33.")
     };
     let hf3fs = |upstream: &'static str, kind, family: &'static str, operation: &'static str| {
         Row::new(upstream, kind)
             .to(family)
             .constant("connector", "hf3fs")
             .constant("operation", operation)
-            .since(V1, "0.20.0")
-            .note("Only with the HF3FS connector.")
+            .since(V1, SINCE)
+            .note("Only with the HF3FS connector; first shipped between 0.20 and 0.33.")
     };
     let umbp = |upstream: &'static str, kind, family: &'static str| {
         Row::new(upstream, kind)
             .to(family)
-            .since(V1, "0.33.0")
-            .note("Only with the UMBP connector.")
+            .since(V1, SINCE)
+            .note("Only with the UMBP connector; first shipped between 0.20 and 0.33.")
     };
     vec![
         mooncake(
@@ -461,8 +463,8 @@ fn hisparse() -> Vec<Row> {
         .map(|(upstream, kind, family)| {
             Row::new(format!("hisparse_{upstream}"), *kind)
                 .to(format!("llm_vllm_hisparse_{family}"))
-                .since(V1, "0.33.0")
-                .note("Only with the HiSparse connector.")
+                .since(V1, SINCE)
+                .note("Only with the HiSparse connector; first shipped between 0.20 and 0.33.")
         })
         .collect()
 }

@@ -3,7 +3,7 @@
 use tokenpath_core::MetricType::{Counter, Gauge, Histogram};
 use tokenpath_core::catalogue::{Reduce, Row};
 
-use super::{RUST, V1};
+use super::V1;
 
 pub(super) fn rows() -> Vec<Row> {
     vec![
@@ -35,19 +35,16 @@ pub(super) fn rows() -> Vec<Row> {
             .to("llm_vllm_sleep_mode_operations_active")
             .processes(Reduce::Sum)
             .since(V1, "0.32.0"),
-        // `vllm/entrypoints/rl/online/metrics.py` and `rust/src/metrics/src/api_server.rs`.
+        // `vllm/entrypoints/rl/online/metrics.py`.
         Row::new("rl_weight_update_operations_total", Counter)
             .to("llm_vllm_rl_weight_update_operations_total")
-            .since(V1, "0.32.0")
-            .since(RUST, "0.32.0"),
+            .since(V1, "0.32.0"),
         Row::new("rl_weight_update_operation_duration_seconds", Histogram)
             .to("llm_vllm_rl_weight_update_operation_seconds")
-            .since(V1, "0.32.0")
-            .since(RUST, "0.32.0"),
+            .since(V1, "0.32.0"),
         Row::new("rl_weight_update_operations_in_flight", Gauge)
             .to("llm_vllm_rl_weight_update_operations_active")
             .processes(Reduce::Sum)
-            .since(V1, "0.32.0")
-            .since(RUST, "0.32.0"),
+            .since(V1, "0.32.0"),
     ]
 }

@@ -538,6 +538,17 @@ fn accounts(name: &str, page: &Page, snapshot: &Snapshot, translator: &Translato
         left_out,
         "{name}"
     );
+    let expected = [
+        DropReason::LeftOut,
+        DropReason::Superseded,
+        DropReason::Sentinel,
+        DropReason::Outdated,
+    ];
+    for reason in DropReason::ALL {
+        if !expected.contains(&reason) {
+            assert_eq!(tally.dropped(reason), 0, "{name}: {reason:?}");
+        }
+    }
 }
 
 fn translator() -> Translator {
@@ -558,6 +569,7 @@ fn every_number_of_every_page_arrives() {
 #[test]
 fn every_number_of_the_larger_corpus_arrives() {
     let Some(corpus) = std::env::var_os("TOKENPATH_CORPUS") else {
+        eprintln!("TOKENPATH_CORPUS is not set: only the repository's own pages were read");
         return;
     };
     for path in page::pages(&Path::new(&corpus).join("fixtures/vllm")) {
@@ -568,6 +580,70 @@ fn every_number_of_the_larger_corpus_arrives() {
         }
         check(&path.display().to_string(), &text, &mut translator());
     }
+}
+
+/// The releases that the catalogue names for a family are those whose pages have it.
+#[test]
+fn what_a_page_has_its_release_has() {
+    let mut folders = vec![page::testdata()];
+    folders.extend(std::env::var_os("TOKENPATH_CORPUS").map(|corpus| {
+        let corpus = Path::new(&corpus);
+        corpus.join("fixtures/vllm")
+    }));
+    let catalogue = tokenpath_vllm::catalogue();
+    let mut checked = 0;
+    for path in folders.iter().flat_map(|folder| page::pages(folder)) {
+        let file = path.file_stem().unwrap().to_str().unwrap();
+        let Some((release, form)) = file
+            .strip_prefix("vllm-")
+            .and_then(|rest| rest.split_once('-'))
+        else {
+            continue;
+        };
+        // The captured pages of these two releases are of the first engine generation.
+        let captured_v0 = release == "0.6.3.post1" || (release == "0.8.5" && form.starts_with('t'));
+        let line = if form.starts_with("V0") || captured_v0 {
+            "V0"
+        } else {
+            "V1"
+        };
+        let hidden = form.ends_with("show-hidden");
+        let version = version(release);
+        let page = Page::read(&std::fs::read_to_string(&path).unwrap());
+        for (name, kind) in &page.types {
+            let Some(family) = name.strip_prefix("vllm:") else {
+                continue;
+            };
+            if family.ends_with("_created") {
+                continue;
+            }
+            let total = format!("{family}_total");
+            let row = catalogue
+                .rows
+                .iter()
+                .find(|row| row.upstream == family || (kind == "counter" && row.upstream == total))
+                .unwrap_or_else(|| panic!("{file}: {family} has no row"));
+            let covered = row.releases.iter().any(|releases| {
+                releases.line == line
+                    && (!releases.hidden || hidden)
+                    && self::version(&releases.since) <= version
+                    && releases
+                        .until
+                        .as_ref()
+                        .is_none_or(|until| version <= self::version(until))
+            });
+            assert!(covered, "{file} has {family}, found in {:?}", row.releases);
+            checked += 1;
+        }
+    }
+    assert!(checked > 500, "{checked} families");
+}
+
+fn version(text: &str) -> (u32, u32, u32) {
+    // Of `0.6.3.post1` the first three count.
+    let mut parts = text.split('.').take(3).map(|part| part.parse().unwrap());
+    let mut next = || parts.next().unwrap();
+    (next(), next(), next())
 }
 
 /// A list of families of a release, a name and a type a line: each has a row.

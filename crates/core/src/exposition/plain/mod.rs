@@ -300,11 +300,7 @@ impl<'a, 'l> Cursor<'a, 'l> {
             None => Text::new(part(start, word_end), Escapes::None),
             Some((from, to)) => Text::with(part(from, to), Escapes::Quoted),
         };
-        let labels = Labels {
-            text: part(braces.open, self.at),
-            at: 0,
-            left: braces.labels,
-        };
+        let labels = Labels::scanned(part(braces.open, self.at), braces.labels);
         self.unique(labels)?;
         Ok(Series { text, name, labels })
     }

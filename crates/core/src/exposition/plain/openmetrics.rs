@@ -283,10 +283,6 @@ fn exemplar<'a>(c: &mut Cursor<'a, '_>) -> Result<&'a str, Stop> {
     }
     let text = c.utf8(start, c.at)?;
     let inside = text.get(1..).unwrap_or_default();
-    c.unique(Labels {
-        text: inside,
-        at: 0,
-        left: braces.labels,
-    })?;
+    c.unique(Labels::scanned(inside, braces.labels))?;
     Ok(text)
 }

@@ -1,0 +1,160 @@
+//! A source that is a page: its verdicts say what is wrong and what to do.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "support/fault_server.rs"]
+mod fault_server;
+
+use std::sync::Arc;
+
+use fault_server::{FaultServer, ok, read_request};
+use tokenpath_core::catalogue::{Catalogue, Compiled, Families, Row};
+use tokenpath_core::{CollectError, Desc, MetricType, Reason, Snapshot, Source, Unit};
+use tokenpath_scrape::{PageSource, PageSourceOptions};
+use tokio::io::AsyncWriteExt;
+
+fn catalogue() -> Arc<Compiled> {
+    let running = Desc::new(
+        "llm_requests_running",
+        MetricType::Gauge,
+        Unit::None,
+        "In the batch.",
+    );
+    let families = Families::new([Arc::new(running)]);
+    let rows = [Row::new("num_requests_running", MetricType::Gauge).to("llm_requests_running")];
+    let catalogue = Catalogue::new("vllm")
+        .prefixes(["vllm:", "vllm_"])
+        .rows(rows)
+        .left_out("python_*", "not ours");
+    Arc::new(Compiled::new(catalogue, &families).unwrap())
+}
+
+/// A server that answers every request, on one connection, with this body.
+async fn serving(body: &'static str) -> FaultServer {
+    FaultServer::start(move |_, mut stream| async move {
+        while !read_request(&mut stream).await.is_empty() {
+            stream
+                .write_all(&ok("Content-Type: text/plain\r\n", body.as_bytes()))
+                .await
+                .unwrap();
+        }
+    })
+    .await
+}
+
+fn options(empty_is_fine: bool) -> PageSourceOptions {
+    let mut options = PageSourceOptions::default();
+    options.empty_is_fine = empty_is_fine;
+    options
+}
+
+async fn read(body: &'static str, empty_is_fine: bool) -> (Snapshot, Result<(), CollectError>) {
+    let server = serving(body).await;
+    let source = PageSource::new(
+        server.url().parse().unwrap(),
+        catalogue(),
+        options(empty_is_fine),
+    )
+    .unwrap();
+    let mut snapshot = Snapshot::new();
+    let result = source.collect(&mut snapshot).await;
+    (snapshot, result)
+}
+
+#[tokio::test]
+async fn a_page_becomes_a_snapshot_on_one_connection() {
+    let server =
+        serving("# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running 4.0\n").await;
+    let source =
+        PageSource::new(server.url().parse().unwrap(), catalogue(), options(false)).unwrap();
+    assert_eq!(
+        (source.id().kind(), source.id().target()),
+        ("vllm", server.address().to_string().as_str())
+    );
+    let mut snapshot = Snapshot::new();
+    for _ in 0..3 {
+        source.collect(&mut snapshot).await.unwrap();
+        assert_eq!(snapshot.value("llm_requests_running", &[]), Some(4.0));
+    }
+    assert_eq!(server.accepted(), 1);
+    assert!(source.report().await.any_mapped());
+}
+
+#[tokio::test]
+async fn what_is_no_page_of_this_backend_is_named() {
+    let cases = [
+        (
+            "<html><body>Grafana</body></html>\n",
+            Reason::Parse,
+            "answers with HTML, not with metrics",
+        ),
+        (
+            "{\"status\":\"ok\"}\n",
+            Reason::Parse,
+            "answers with JSON, not with metrics",
+        ),
+        (
+            "vllm:num_requests_running 4.0\nvllm:num_req",
+            Reason::Parse,
+            "line 2, column",
+        ),
+        ("", Reason::Empty, "answers with an empty page"),
+        (
+            "# HELP only metadata\n",
+            Reason::Empty,
+            "answers with an empty page",
+        ),
+        (
+            "python_info 1\ntgi_queue_size 1\n",
+            Reason::WrongBackend,
+            "it looks like Hugging Face TGI",
+        ),
+        (
+            "sglang:num_running_reqs 1\n",
+            Reason::WrongBackend,
+            "it looks like SGLang",
+        ),
+        (
+            "odd_name 1\nodder_name 2\n",
+            Reason::WrongBackend,
+            "it begins with odd_name, odder_name",
+        ),
+        (
+            "llm_requests_running 4\ntokenpath_build_info{version=\"0.1.0\"} 1\n",
+            Reason::WrongBackend,
+            "is an exporter of Tokenpath itself",
+        ),
+    ];
+    for (body, reason, says) in cases {
+        let (_, result) = read(body, false).await;
+        let error = result.unwrap_err();
+        assert_eq!(error.reason(), reason, "{body:?}: {error}");
+        assert!(error.to_string().contains(says), "{body:?}: {error}");
+        assert!(
+            error.to_string().contains("http://127.0.0.1:"),
+            "it says which: {error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_empty_page_is_fine_where_a_backend_is_empty_when_idle() {
+    let (snapshot, result) = read("", true).await;
+    result.unwrap();
+    assert_eq!(snapshot.tally().samples, 0);
+}
+
+#[tokio::test]
+async fn a_target_that_refuses_is_a_connect_failure() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let source = PageSource::new(
+        format!("http://{address}").parse().unwrap(),
+        catalogue(),
+        options(false),
+    )
+    .unwrap();
+    let error = source.collect(&mut Snapshot::new()).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::Connect, "{error}");
+}
