@@ -12,7 +12,7 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use tokenpath_benches::pages;
 use tokenpath_benches::race::Race;
-use tokenpath_core::exposition::{Entry, Fresh, Layout, Options, Parser, Sample, Variant};
+use tokenpath_core::exposition::{Entry, Filter, Fresh, Layout, Options, Parser, Sample, Variant};
 
 /// Hears nothing: what lines mean is the business of whoever uses them.
 struct Deaf;
@@ -107,9 +107,30 @@ impl Case {
                 assert!(!read.expect("a valid page").unchanged);
             }),
         );
+        let mut page = turns(&self.pages);
+        let filter = Filter::new(FIVE);
+        add(
+            FILTER,
+            Box::new(move || {
+                for entry in filter.entries(page(), Options::default()) {
+                    black_box(entry.expect("a valid page"));
+                }
+            }),
+        );
         works
     }
 }
+
+const FILTER: &str = "filter, five families";
+
+/// What an endpoint picker wants to know.
+const FIVE: [&str; 5] = [
+    "vllm:num_requests_running",
+    "vllm:num_requests_waiting",
+    "vllm:kv_cache_usage_perc",
+    "vllm:lora_requests_info",
+    "vllm:cache_config_info",
+];
 
 const NEWLINES: &str = "memchr newlines";
 const PARSE: &str = "full parse";
@@ -155,6 +176,10 @@ fn compare() {
         println!(
             "  {:.2} x full parse: {CHANGED} (must 2, moonshot 4)",
             times.ratio(CHANGED, PARSE)
+        );
+        println!(
+            "  {:.2} of NL: {FILTER} (must 0.60, moonshot 0.90)",
+            times.ratio(FILTER, NEWLINES)
         );
     }
 }

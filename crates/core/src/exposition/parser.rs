@@ -117,6 +117,11 @@ impl<'a> Parser<'a> {
         self.at
     }
 
+    /// The page, up to its limit.
+    pub(crate) const fn page(&self) -> &'a [u8] {
+        self.lines.page()
+    }
+
     /// Goes on at another place, which must be the start of a line.
     pub(crate) const fn seek(&mut self, at: usize) {
         self.at = at;

@@ -1,7 +1,8 @@
-//! Are these bytes those bytes? The question that re-reading a known page asks once a line.
+//! Are these bytes those bytes, and where do lines end? The two questions that are asked of lines which
+//! need not be taken apart.
 //!
-//! The answer is needed for about a hundred bytes at a time, where a call of `memcmp` costs more than
-//! the comparison. A [`Task`] is compiled once for each machine, with the comparison inlined;
+//! The answers are needed for about a hundred bytes at a time, where a call of `memcmp` or `memchr`
+//! costs more than the work. A [`Task`] is compiled once for each machine, with the comparison inlined;
 //! [`dispatch`] takes the one for the machine at hand.
 //!
 //! The safe twin is [`Portable`], which compares slices. All give the same answers.
@@ -18,6 +19,17 @@ pub(crate) trait Compare: Copy {
     /// Whether the first `length` bytes are equal. Both slices are at least [`SLACK`] longer than
     /// that; where one is not, the answer is right too, and slow.
     fn same(self, a: &[u8], b: &[u8], length: usize) -> bool;
+
+    /// Where the ends of lines are, and what decides whether a newline is one.
+    fn marks(self, block: &[u8; 64]) -> Marks;
+}
+
+/// Which of 64 bytes are what: bit *n* is byte *n*.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Marks {
+    pub(crate) newline: u64,
+    pub(crate) quote: u64,
+    pub(crate) backslash: u64,
 }
 
 /// Work whose inner loop compares.
@@ -68,6 +80,28 @@ impl Compare for Portable {
             _ => false,
         }
     }
+
+    #[inline(always)]
+    fn marks(self, block: &[u8; 64]) -> Marks {
+        let mut marks = Marks::default();
+        for (shift, word) in (0..64).step_by(8).zip(block.as_chunks::<8>().0) {
+            let word = u64::from_le_bytes(*word);
+            marks.newline |= equal(word, b'\n') << shift;
+            marks.quote |= equal(word, b'"') << shift;
+            marks.backslash |= equal(word, b'\\') << shift;
+        }
+        marks
+    }
+}
+
+/// Which of eight bytes are `byte`, as the low eight bits.
+#[inline(always)]
+const fn equal(word: u64, byte: u8) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let x = word ^ (ONES * byte as u64);
+    // The high bit of each byte that is zero, without a carry from one into the next.
+    let zero = !(((x & (ONES * 0x7f)) + ONES * 0x7f) | x) & (ONES << 7);
+    ((zero >> 7).wrapping_mul(0x0102_0408_1020_4080)) >> 56
 }
 
 /// The bytes of a block that belong to the first `length`, as a mask; `length` is below 64.
@@ -109,6 +143,21 @@ impl Compare for Avx512 {
         }
         differ == 0
     }
+
+    #[inline(always)]
+    fn marks(self, block: &[u8; 64]) -> Marks {
+        use std::arch::x86_64::*;
+        // SAFETY: `self` proves the instructions; the load reads the 64 bytes of the array.
+        unsafe {
+            let bytes = _mm512_loadu_si512(block.as_ptr().cast());
+            let is = |b: u8| _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(b.cast_signed()));
+            Marks {
+                newline: is(b'\n'),
+                quote: is(b'"'),
+                backslash: is(b'\\'),
+            }
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -143,12 +192,73 @@ impl Compare for Avx2 {
         };
         equal == u32::MAX && u64::from(!last) & below(length - whole) == 0
     }
+
+    #[inline(always)]
+    fn marks(self, block: &[u8; 64]) -> Marks {
+        use std::arch::x86_64::*;
+        let (halves, _) = block.as_chunks::<32>();
+        // SAFETY: `self` proves the instructions; each load reads the 32 bytes of one half.
+        unsafe {
+            let low = _mm256_loadu_si256(halves[0].as_ptr().cast());
+            let high = _mm256_loadu_si256(halves[1].as_ptr().cast());
+            let is = |b: u8| {
+                let b = _mm256_set1_epi8(b.cast_signed());
+                let low = _mm256_movemask_epi8(_mm256_cmpeq_epi8(low, b)).cast_unsigned();
+                let high = _mm256_movemask_epi8(_mm256_cmpeq_epi8(high, b)).cast_unsigned();
+                u64::from(low) | u64::from(high) << 32
+            };
+            Marks {
+                newline: is(b'\n'),
+                quote: is(b'"'),
+                backslash: is(b'\\'),
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::Variant;
     use super::*;
+
+    struct MarksOf<'a>(&'a [u8; 64]);
+
+    impl Task for MarksOf<'_> {
+        type Output = Marks;
+
+        #[inline(always)]
+        fn run(self, compare: impl Compare) -> Marks {
+            compare.marks(self.0)
+        }
+    }
+
+    #[test]
+    fn every_machine_finds_the_same_marks() {
+        let mut block = [0; 64];
+        for shift in 0..=255u8 {
+            for (n, byte) in (0u8..).zip(block.iter_mut()) {
+                *byte = n.wrapping_mul(7).wrapping_add(shift);
+            }
+            let naive = |want: u8| {
+                block
+                    .iter()
+                    .rev()
+                    .fold(0, |mask, byte| mask << 1 | u64::from(*byte == want))
+            };
+            let want = Marks {
+                newline: naive(b'\n'),
+                quote: naive(b'"'),
+                backslash: naive(b'\\'),
+            };
+            for variant in Variant::available() {
+                assert_eq!(
+                    dispatch(Machine::of(variant), MarksOf(&block)),
+                    want,
+                    "{variant:?}"
+                );
+            }
+        }
+    }
 
     struct Same<'a>(&'a [u8], &'a [u8], usize);
 
