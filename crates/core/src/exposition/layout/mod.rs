@@ -25,9 +25,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use self::known::{Known, Piece};
-use self::value::{REACH, Spelled};
+use self::value::{Behind, REACH, Spelled};
 use super::scan::Machine;
-use super::{Entry, Options, ParseError, Parser, Sample, Variant};
+use super::{Entry, Format, Options, ParseError, Parser, Sample, Variant};
 
 /// Hears of everything on a page that the layout did not know.
 pub trait Fresh {
@@ -55,8 +55,8 @@ pub struct Reread {
 /// The memory of one target's page.
 ///
 /// A page of known lines is read without an allocation, about as fast as its newlines could be found.
-/// A line that came or went costs its own parsing. Lines with timestamps or exemplars are known too,
-/// but parsed each time.
+/// A line that came or went costs its own parsing. Lines with exemplars, or with timestamps in OpenMetrics, are
+/// known too, but parsed each time.
 ///
 /// Keeps one copy of the page's text without its values, and about 150 bytes a line
 /// ([`memory`](Self::memory)); lines that stay away are forgotten when they are more than those that
@@ -111,6 +111,8 @@ pub struct Layout {
     /// Whether each line stays within the limit whatever value it gets: a walk does not measure lines.
     fits: bool,
     line_bytes: usize,
+    /// What may stand behind the values of the known lines.
+    behind: Behind,
     /// Whether a series stood twice on a page. Its ids go by the order of its lines, which a walk
     /// through changes would not know.
     has_twins: bool,
@@ -147,6 +149,7 @@ impl Layout {
             present: 0,
             fits: true,
             line_bytes: 0,
+            behind: Behind::Nothing,
             has_twins: false,
             next: Vec::new(),
             spare: Vec::new(),
@@ -224,6 +227,10 @@ impl Layout {
         self.forget_absent(fresh);
         self.options = None;
         self.line_bytes = options.limits.line_bytes;
+        self.behind = match options.format {
+            Format::Text004 | Format::Text100 => Behind::Timestamp,
+            Format::OpenMetrics100 => Behind::Nothing,
+        };
         self.fits = true;
         // What a walk left behind must not count.
         self.here.fill(false);

@@ -1,7 +1,7 @@
 //! The inner loop: lines that are known, one after another.
 
 use super::known::{Known, Piece};
-use super::value::{self, REACH, Spelled};
+use super::value::{self, Behind, REACH, Spelled};
 use crate::exposition::scan::Machine;
 use crate::exposition::scan::compare::{Compare, SLACK, Task, dispatch};
 
@@ -13,6 +13,8 @@ pub(super) struct Run<'a> {
     pub(super) known: &'a Known,
     /// The pieces that are expected.
     pub(super) pieces: &'a [Piece],
+    /// What may stand behind the values.
+    pub(super) behind: Behind,
     /// Values by id.
     pub(super) values: &'a mut [f64],
     /// Spellings by id.
@@ -38,6 +40,7 @@ impl Task for Run<'_> {
             at,
             known,
             pieces,
+            behind: may_stand,
             values,
             spelled,
         } = self;
@@ -49,14 +52,14 @@ impl Task for Run<'_> {
             let Some(head) = rest.get(..length + SLACK) else {
                 // The last lines of the page, for which there is no room to look too far.
                 let left = pieces.get(read..).unwrap_or_default();
-                let (more, left) = last(rest, known, left, values, spelled);
+                let (more, left) = last(rest, known, left, may_stand, values, spelled);
                 return (read + more, page.len() - left);
             };
             let is_same = |prefix| compare.same(head, prefix, length);
             if !piece.padded(text).is_some_and(is_same) {
                 break;
             }
-            let Some(behind) = head.get(length..).and_then(<[u8]>::first_chunk::<SLACK>) else {
+            let Some(behind) = head.get(length..).and_then(<[u8]>::first_chunk::<REACH>) else {
                 break;
             };
             let (short, _) = behind.as_chunks::<8>();
@@ -65,7 +68,7 @@ impl Task for Run<'_> {
                 Some(found) => Some(found),
                 None => spelled
                     .get_mut(id)
-                    .and_then(|spelled| other(behind, spelled)),
+                    .and_then(|spelled| value::any(behind, may_stand, spelled)),
             };
             let (Some((value, digits)), Some(slot)) = (found, values.get_mut(id)) else {
                 break;
@@ -78,18 +81,13 @@ impl Task for Run<'_> {
     }
 }
 
-/// A value that is no short whole number.
-#[inline(never)]
-fn other(behind: &[u8; SLACK], spelled: &mut Spelled) -> Option<(f64, usize)> {
-    value::any(behind.first_chunk::<REACH>()?, spelled)
-}
-
 /// As [`Run::run`], for the end of a page. Gives the bytes that are left.
 #[cold]
 fn last(
     mut rest: &[u8],
     known: &Known,
     pieces: &[Piece],
+    may_stand: Behind,
     values: &mut [f64],
     spelled: &mut [Spelled],
 ) -> (usize, usize) {
@@ -103,7 +101,7 @@ fn last(
             bytes
                 .get_mut(..reach)?
                 .copy_from_slice(behind.get(..reach)?);
-            let (value, digits) = value::any(&bytes, spelled.get_mut(id)?)?;
+            let (value, digits) = value::any(&bytes, may_stand, spelled.get_mut(id)?)?;
             *values.get_mut(id)? = value;
             behind.get(digits + 1..)
         };

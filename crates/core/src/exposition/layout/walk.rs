@@ -102,6 +102,7 @@ impl Layout {
             at,
             known: &self.known,
             pieces: self.known.pieces.get(piece..).unwrap_or_default(),
+            behind: self.behind,
             values: &mut self.values,
             spelled: &mut self.spelled,
         };
