@@ -160,6 +160,12 @@ fn openmetrics_pages_with_exemplars_are_known_too() {
     };
     for mut reader in readers() {
         let options = Options::new(Format::OpenMetrics100);
+        let _ = reader.read(page("1", "same").as_bytes(), options);
+        let text = page("2", "same").replace("# EOF\n", "");
+        assert!(reader.read(text.as_bytes(), Options::default()).is_err());
+        for value in ["1", "2.5", "NaN", "x", "1 ", " 1", "1 2", "3", ""] {
+            let _ = reader.read(page(value, "same").as_bytes(), options);
+        }
         assert!(
             !reader
                 .read(page("3", "x").as_bytes(), options)

@@ -56,7 +56,7 @@ pub struct Reread {
 ///
 /// A page of known lines is read without an allocation, about as fast as its newlines could be found.
 /// A line that came or went costs its own parsing. Lines with exemplars, or with timestamps in OpenMetrics, are
-/// known too, but parsed each time.
+/// known too, but parsed where those are not what they were.
 ///
 /// Keeps one copy of the page's text without its values, and about 150 bytes a line
 /// ([`memory`](Self::memory)); lines that stay away are forgotten when they are more than those that
@@ -102,6 +102,8 @@ pub struct Layout {
     ids: Arc<Ids>,
     values: Vec<f64>,
     spelled: Vec<Spelled>,
+    /// What stood behind the value, on lines that do not end there: an exemplar, for instance.
+    ends: HashMap<u32, Vec<u8>>,
     /// Whether the newest page has the line, by id.
     here: Vec<bool>,
     /// Whether there is a newest page that was valid.
@@ -145,6 +147,7 @@ impl Layout {
             ids: Arc::default(),
             values: Vec::new(),
             spelled: Vec::new(),
+            ends: HashMap::new(),
             here: Vec::new(),
             valid: false,
             present: 0,
@@ -212,7 +215,12 @@ impl Layout {
             series.len() + ids.capacity() * size_of::<u32>() + size_of::<(Box<[u8]>, Vec<u32>)>()
         });
         let a_line = size_of::<f64>() + size_of::<Spelled>() + size_of::<bool>();
+        let ends = self
+            .ends
+            .values()
+            .map(|end| end.capacity() + size_of::<(u32, Vec<u8>)>());
         self.known.memory()
+            + ends.sum::<usize>()
             + series.sum::<usize>()
             + self.values.capacity() * a_line
             + self.next.capacity() * size_of::<Piece>()
@@ -235,6 +243,8 @@ impl Layout {
         self.fits = true;
         // What a walk left behind must not count.
         self.here.fill(false);
+        // They were right in the format that the page was read by.
+        self.ends.clear();
         match Arc::get_mut(&mut self.known) {
             Some(known) => known.clear(),
             None => self.known = Arc::new(Known::new()),
@@ -330,6 +340,7 @@ impl Layout {
             self.ids = Arc::default();
             self.values.clear();
             self.spelled.clear();
+            self.ends.clear();
             self.here.clear();
             self.has_twins = false;
             fresh.restart();

@@ -7,7 +7,9 @@ use std::ops::Range;
 
 use super::known::Piece;
 use super::run::{Run, stands_at};
+use super::value::REACH;
 use super::{Fresh, Layout, Reread};
+use crate::exposition::number;
 use crate::exposition::parser::Parser;
 use crate::exposition::{Entry, Options, Sample};
 
@@ -178,14 +180,36 @@ impl Layout {
         Some(place + 1)
     }
 
-    /// Parses a line whose prefix is known; gives where the next line begins.
+    /// Reads a line whose prefix is known, behind whose value something stands: what stood there
+    /// before, or else the line is parsed. Gives where the next line begins.
     fn parse_known(&mut self, parser: &mut Parser<'_>, at: usize, piece: usize) -> Option<usize> {
+        /// Longer ends of lines are not kept.
+        const LONGEST: usize = 512;
         let piece: Piece = *self.known.pieces.get(piece)?;
-        parser.seek(at + piece.length() - piece.line());
+        let page = parser.page();
+        let start = at + piece.length();
+        let rest = page.get(start..)?;
+        let digits = memchr::memchr(b' ', rest.get(..REACH).unwrap_or(rest));
+        if let Some(digits) = digits
+            && let Some(end) = self.ends.get(&piece.id)
+            && rest.get(digits..)?.starts_with(end)
+            && piece.line() + digits + end.len() <= self.line_bytes
+            && let Ok(value) = number::value(rest.get(..digits)?)
+        {
+            *self.values.get_mut(piece.id as usize)? = value;
+            return Some(start + digits + end.len());
+        }
+        parser.seek(start - piece.line());
         let Some(Ok(Entry::Sample(sample))) = parser.step() else {
             return None;
         };
         *self.values.get_mut(piece.id as usize)? = sample.value();
+        let end = page.get(sample.value_offset() + sample.value_len()..parser.offset())?;
+        if end.len() <= LONGEST && end.starts_with(b" ") && end.ends_with(b"\n") {
+            let kept = self.ends.entry(piece.id).or_default();
+            kept.clear();
+            kept.extend_from_slice(end);
+        }
         Some(parser.offset())
     }
 
