@@ -335,6 +335,7 @@ pub const ROWS: &[Row] = rows! {
     ThresholdSlowdown => TemperatureThreshold [threshold = "slowdown"] Scale::Same, "nvmlDeviceGetTemperatureThreshold: SLOWDOWN";
     ThresholdMemoryMax => TemperatureThreshold [threshold = "memory_max"] Scale::Same, "nvmlDeviceGetTemperatureThreshold: MEM_MAX";
     ThresholdGpuMax => TemperatureThreshold [threshold = "gpu_max"] Scale::Same, "nvmlDeviceGetTemperatureThreshold: GPU_MAX";
+    ThresholdTarget => TemperatureThreshold [threshold = "target"] Scale::Same, "nvmlDeviceGetTemperatureThreshold: ACOUSTIC_CURR";
     TemperatureMargin => TemperatureMargin [] Scale::Same, "nvmlDeviceGetMarginTemperature";
     MarginShutdown => TemperatureMarginThreshold [threshold = "shutdown"] Scale::Same, "field TEMPERATURE_SHUTDOWN_TLIMIT (193)";
     MarginSlowdown => TemperatureMarginThreshold [threshold = "slowdown"] Scale::Same, "field TEMPERATURE_SLOWDOWN_TLIMIT (194)";

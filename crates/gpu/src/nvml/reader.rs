@@ -213,6 +213,7 @@ impl<'r, 'n> Reader<'r, 'n> {
             (Q::ThresholdSlowdown, TemperatureThreshold::Slowdown),
             (Q::ThresholdMemoryMax, TemperatureThreshold::MemoryMax),
             (Q::ThresholdGpuMax, TemperatureThreshold::GpuMax),
+            (Q::ThresholdTarget, TemperatureThreshold::AcousticCurr),
         ] {
             self.try_u32(quantity, device.temperature_threshold(threshold));
         }
