@@ -17,6 +17,7 @@ pub mod runner;
 mod secret;
 pub mod server;
 mod tls;
+pub mod verdict;
 
 pub use crate::auth::{Auth, Credential};
 pub use crate::client::{

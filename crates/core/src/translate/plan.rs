@@ -47,6 +47,8 @@ pub(super) struct Newest {
 /// Steps in the order of a page's lines.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Plan {
+    /// The lines it was made for.
+    lines: Vec<u32>,
     shape: Arc<Shape>,
     pub(super) steps: Vec<Step>,
     pub(super) newest: Vec<Newest>,
@@ -58,6 +60,11 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn report(&self) -> &Report {
         &self.report
+    }
+
+    /// Whether the newest page, of so many lines, has just the lines that were planned.
+    pub(super) fn is_of(&self, layout: &Layout, lines: usize) -> bool {
+        lines == self.lines.len() && self.lines.iter().all(|line| layout.value(*line).is_some())
     }
 
     /// Fills a snapshot from the values of a page. Allocates nothing once `out` has the shape.
@@ -153,6 +160,11 @@ impl Planner {
             plan.tally.unmapped_families += u64::from(verdict == Verdict::Unmapped);
             plan.report.families.push(self.report(family, verdict));
         }
+        plan.lines = families
+            .iter()
+            .flat_map(|family| &family.lines)
+            .map(|line| line.id)
+            .collect();
         plan.steps.sort_by_key(|step| step.line);
         plan.shape = Arc::clone(self.shape.shape());
         plan

@@ -438,3 +438,25 @@ fn a_name_without_the_prefix_is_somebody_elses() {
         .collect();
     assert_eq!(names, ["load", "x:load"]);
 }
+
+#[test]
+fn another_order_of_the_same_lines_keeps_the_plan() {
+    let mut translator = translator([gauge("load")]);
+    let page = |order: [u32; 3]| {
+        let lines = order.map(|line| format!("x:load{{a=\"{line}\"}} {line}\n"));
+        format!("# TYPE x:load gauge\n{}", lines.concat())
+    };
+    run(&mut translator, &page([1, 2, 3]));
+    let report: *const FamilyReport = translator.report().families.as_ptr();
+    let snapshot = run(&mut translator, &page([3, 1, 2]));
+    assert_eq!(snapshot.value("llm_g", &[("a", "2")]), Some(2.0));
+    assert_eq!(
+        translator.report().families.as_ptr(),
+        report,
+        "the plan was not made again"
+    );
+    // As many lines, but not the same ones.
+    let snapshot = run(&mut translator, &page([3, 4, 2]));
+    assert_eq!(snapshot.value("llm_g", &[("a", "4")]), Some(4.0));
+    assert_eq!(snapshot.value("llm_g", &[("a", "1")]), None);
+}
