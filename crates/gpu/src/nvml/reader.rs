@@ -100,6 +100,10 @@ impl<'r, 'n> Reader<'r, 'n> {
         if let Some(memory) = self.note(memory(device)) {
             memory.put(&mut self.reading.numbers);
         }
+        if self.lost.is_some() {
+            // Every further call would only wait for the same answer.
+            return;
+        }
         if let Some(rates) = self.note(device.utilization_rates().map_err(call_error)) {
             self.reading.numbers.put_u32(Q::UtilizationGpu, rates.gpu);
             self.reading
