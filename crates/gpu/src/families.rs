@@ -160,7 +160,7 @@ families! {
     EccErrorsLifetime "gpu_ecc_errors_lifetime_total" Counter None ["gpu", "uuid", "kind"]
         "ECC errors in the life of the board (aggregate)."
     EccErrorsByMemory "gpu_ecc_memory_errors_total" Counter None ["gpu", "uuid", "kind", "memory"]
-        "ECC errors since the driver was loaded, by memory. Their sum is gpu_ecc_errors_total."
+        "ECC errors since the driver was loaded, by memory: the DRAM, and the caches and registers of the chip."
     RetiredPages "gpu_retired_pages_total" Counter None ["gpu", "uuid", "cause"]
         "Memory pages retired in the life of the board (before Ampere)."
     RetiredPagesPending "gpu_retired_pages_pending" Gauge None ["gpu", "uuid"]

@@ -1,12 +1,7 @@
 //! XID errors, as events that are looked for without waiting.
 
-use nvml_wrapper::bitmasks::event::EventTypes;
 use nvml_wrapper::enums::event::XidError;
-use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Device, EventSet};
-
-use super::call_error;
-use crate::device::CallError;
 
 /// More events than this at once are left for the next reading.
 const EVENTS_AT_ONCE: usize = 64;
@@ -47,7 +42,20 @@ impl<'n> Events<'n> {
         Some(codes)
     }
 
+    /// NVML has events on Linux only.
+    #[cfg(not(target_os = "linux"))]
+    fn register(_: &Device<'n>) -> Self {
+        Self::Unsupported
+    }
+
+    #[cfg(target_os = "linux")]
     fn register(device: &Device<'n>) -> Self {
+        use nvml_wrapper::bitmasks::event::EventTypes;
+        use nvml_wrapper::error::NvmlError;
+
+        use super::call_error;
+        use crate::device::CallError;
+
         let xid = EventTypes::CRITICAL_XID_ERROR;
         let types = device.supported_event_types();
         let set = types.and_then(|types| match types.contains(xid) {
