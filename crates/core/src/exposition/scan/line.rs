@@ -532,9 +532,19 @@ fn repeat(block: impl Block, page: &[u8], start: usize, last: &Last) -> Option<S
         len: moved,
         last: moved + 1,
         ends: few.newline | few.space,
-        quotes: [quotes as u64, (quotes >> 64) as u64],
+        quotes: [low(quotes), low(quotes >> 64)],
         ..*series
     })
+}
+
+/// The lower half.
+#[inline(always)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the lower half is what is asked for"
+)]
+const fn low(bits: u128) -> u64 {
+    bits as u64
 }
 
 /// Whether no label name occurs twice; may say no where `plain` would say yes.
@@ -550,7 +560,7 @@ fn distinct(page: &[u8], start: usize, series: &Series, work: &mut Work) -> bool
     let mut met = 0u64;
     for _ in 0..series.labels {
         let (open, close) = quotes.pair();
-        let bit = 1u64.wrapping_shl((open - name) as u32);
+        let bit = 1u64 << ((open - name) % 64);
         met |= seen & bit;
         seen |= bit;
         name = close + 2;
