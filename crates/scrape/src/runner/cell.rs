@@ -48,6 +48,8 @@ pub struct SourceStatus {
 pub(super) struct Totals {
     pub(super) errors: [u64; Reason::ALL.len()],
     pub(super) dropped: [u64; DropReason::ALL.len()],
+    /// Only the folded values of it are counted on.
+    pub(super) folded: Tally,
     pub(super) skipped: u64,
     pub(super) last_success: Option<SystemTime>,
 }
@@ -240,6 +242,9 @@ impl State {
         let tally = reading.snapshot.tally();
         for reason in DropReason::ALL {
             self.totals.dropped[reason as usize] += tally.dropped(reason);
+        }
+        for (label, values) in tally.folded() {
+            self.totals.folded.fold_values(label, values);
         }
         match &reading.result {
             Ok(()) => {

@@ -7,9 +7,9 @@ use tokenpath_core::{DropReason, Label, Reason, Snapshot};
 
 use super::cell::{Cell, Outcome, unix_seconds};
 use super::families::{
-    BUILD_INFO, CERTIFICATE, DROPPED, DURATION, ERRORS, LAST_SUCCESS, PROCESS_CPU, PROCESS_MAX_FDS,
-    PROCESS_OPEN_FDS, PROCESS_RESIDENT, PROCESS_START, PROCESS_THREADS, PROCESS_VIRTUAL, SAMPLES,
-    SKIPPED, UNMAPPED, UP,
+    BUILD_INFO, CERTIFICATE, DROPPED, DURATION, ERRORS, FOLDED, LAST_SUCCESS, PROCESS_CPU,
+    PROCESS_MAX_FDS, PROCESS_OPEN_FDS, PROCESS_RESIDENT, PROCESS_START, PROCESS_THREADS,
+    PROCESS_VIRTUAL, SAMPLES, SKIPPED, UNMAPPED, UP,
 };
 use super::process;
 
@@ -73,6 +73,13 @@ fn write_source(out: &mut Snapshot, labels: &[Label<'_>], cell: &Cell, outcome: 
         reasoned[last].1 = reason.as_str();
         out.family(&DROPPED)
             .sample(&reasoned, totals.dropped[reason as usize] as f64);
+    }
+    let mut labelled = labels.to_vec();
+    labelled.push(("label", ""));
+    let last = labelled.len() - 1;
+    for (label, values) in totals.folded.folded() {
+        labelled[last].1 = label;
+        out.family(&FOLDED).sample(&labelled, values as f64);
     }
 }
 
