@@ -231,6 +231,9 @@ fn metrics_exporter(sets: u32) -> metrics_exporter_prometheus::PrometheusHandle 
     handle
 }
 
+/// What writes a page, by name.
+type Writer<'a> = (&'static str, Box<dyn FnMut() -> usize + 'a>);
+
 /// Everything of one size, ready to be written.
 struct Case {
     lines: usize,
@@ -281,7 +284,7 @@ impl Case {
     }
 
     /// The writers by name. Each gives the length of its page.
-    fn writers(&self) -> Vec<(&'static str, Box<dyn FnMut() -> usize + '_>)> {
+    fn writers(&self) -> Vec<Writer<'_>> {
         let ours = |format| {
             let (mut encoder, mut page, mut moment) = (Encoder::new(format), Vec::new(), 0);
             move || {

@@ -1,4 +1,5 @@
 //! What the benches share: pages, and races whose runners alternate.
 
+pub mod made;
 pub mod pages;
 pub mod race;

@@ -1,94 +1,12 @@
 //! A layout memory says what a full parse says, page after page: values, lines, errors.
 
-use std::collections::HashMap;
+#[path = "fuzzed/layout.rs"]
+#[expect(dead_code, reason = "the entry point of the fuzz target")]
+mod fuzzed;
 
+use fuzzed::{Reader, readers};
 use proptest::prelude::*;
-use tokenpath_core::exposition::{
-    Entry, Format, Fresh, Layout, Limits, Options, ParseError, Parser, Reread, Sample, Variant,
-};
-
-#[derive(Clone, Default)]
-struct Heard {
-    /// The ids of each series, in order.
-    ids: HashMap<Vec<u8>, Vec<u32>>,
-    count: u32,
-}
-
-impl Fresh for Heard {
-    fn restart(&mut self) {
-        *self = Self::default();
-    }
-    fn metadata(&mut self, _: &Entry<'_>) {}
-    fn sample(&mut self, id: u32, sample: &Sample<'_>) {
-        assert_eq!(id, self.count, "ids are given in order");
-        self.count += 1;
-        self.ids
-            .entry(sample.series().to_vec())
-            .or_default()
-            .push(id);
-    }
-}
-
-/// What a page says: its samples in order.
-fn parse(page: &[u8], options: Options) -> Result<(Vec<(Vec<u8>, u64)>, u64), ParseError> {
-    let mut samples = Vec::new();
-    let mut parser = Parser::new(page, options);
-    for entry in &mut parser {
-        if let Entry::Sample(sample) = entry? {
-            samples.push((sample.series().to_vec(), sample.value().to_bits()));
-        }
-    }
-    Ok((samples, parser.skipped_lines()))
-}
-
-/// A layout with what it told.
-struct Reader {
-    layout: Layout,
-    heard: Heard,
-}
-
-impl Reader {
-    fn read(&mut self, page: &[u8], options: Options) -> Result<Reread, ParseError> {
-        let read = self.layout.read(page, options, &mut self.heard);
-        let want = parse(page, options);
-        let mut present = 0;
-        match (&read, &want) {
-            (Ok(read), Ok((samples, skipped))) => {
-                assert_eq!(
-                    (read.samples, read.skipped_lines),
-                    (samples.len(), *skipped)
-                );
-                let mut nth: HashMap<&[u8], usize> = HashMap::new();
-                for (series, bits) in samples {
-                    let nth = nth.entry(series).or_default();
-                    let id = self.heard.ids[series][*nth];
-                    *nth += 1;
-                    let value = self.layout.value(id).map(f64::to_bits);
-                    assert_eq!(value, Some(*bits), "{}", series.escape_ascii());
-                }
-                present = samples.len();
-            }
-            (got, want) => assert_eq!(
-                got.as_ref().err(),
-                want.as_ref().err(),
-                "{}",
-                page.escape_ascii()
-            ),
-        }
-        let there = (0..self.heard.count).filter(|id| self.layout.value(*id).is_some());
-        assert_eq!(there.count(), present, "nothing else is there");
-        assert_eq!(self.layout.ids(), self.heard.count as usize);
-        read
-    }
-}
-
-fn readers() -> Vec<Reader> {
-    let reader = |variant| Reader {
-        layout: Layout::new().with_variant(variant),
-        heard: Heard::default(),
-    };
-    Variant::available().into_iter().map(reader).collect()
-}
+use tokenpath_core::exposition::{Format, Limits, Options};
 
 /// The lines that pages are made of: ordinary ones, odd ones, some with long prefixes, one that is
 /// not valid.

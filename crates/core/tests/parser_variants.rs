@@ -148,7 +148,7 @@ fn on_pages_with_faults_planted() {
                     0 => cut[at] = *random.pick(b"\"\\{}=, \n#\t:0a_\xff\0"),
                     1 => drop(cut.remove(at)),
                     2 => cut.insert(at, *random.pick(b"\"\\{}=, \n#\t:0a_\xff\0")),
-                    _ => cut[at] = random.below(256) as u8,
+                    _ => cut[at] = u8::try_from(random.below(256)).unwrap(),
                 }
                 if cut.is_empty() {
                     cut.push(b'a');

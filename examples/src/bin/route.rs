@@ -6,6 +6,7 @@
 //! ```
 
 use std::error::Error;
+use std::path::Path;
 
 use tokenpath_core::exposition::{Format, ParseError};
 use tokenpath_core::translate::{TranslateOptions, Translator};
@@ -98,28 +99,21 @@ fn best<'a>(servers: &'a [Server]) -> Option<Load<'a>> {
     })
 }
 
+/// Recorded pages: a server of 2025 with one engine, one of 2026 with two. They call the same things
+/// by other names.
+const PAGES: [&str; 2] = ["vllm-0.8.5-t1-load", "vllm-0.32.0-dp2-t1-load"];
+
 fn main() -> Result<(), Box<dyn Error>> {
-    // Two recorded pages: a server of 2025 with one engine, one of 2026 with two. They call the same
-    // things by other names.
-    let pages: [(_, &[u8]); 2] = [
-        (
-            "vllm-0.8.5",
-            include_bytes!("../../../testdata/vllm/vllm-0.8.5-t1-load.txt"),
-        ),
-        (
-            "vllm-0.32.0",
-            include_bytes!("../../../testdata/vllm/vllm-0.32.0-dp2-t1-load.txt"),
-        ),
-    ];
+    let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/vllm");
     let mut servers = Vec::new();
-    for (name, page) in pages {
+    for name in PAGES {
         let mut server = Server::new(name);
-        server.read(page)?;
+        server.read(&std::fs::read(recorded.join(format!("{name}.txt")))?)?;
         servers.push(server);
     }
     for load in servers.iter().flat_map(Server::loads) {
         println!(
-            "{:12} engine {}: {} waiting, cache {:.0} % full",
+            "{:24} engine {}: {} waiting, cache {:.0} % full",
             load.server,
             load.engine,
             load.waiting,

@@ -3,6 +3,7 @@
 use std::iter::FusedIterator;
 
 use super::parser::Parser;
+use super::scan::Machine;
 use super::scan::compare::{Compare, Task, dispatch};
 use super::{Entry, Options, ParseError, Variant};
 
@@ -86,7 +87,10 @@ impl Filter {
             (Some(first), Some(last)) => first.iter().zip(last).take_while(|(a, b)| a == b).count(),
             _ => 0,
         };
-        let key_at = common.min(shortest.saturating_sub(KEY));
+        // Behind a keyword too, the key is among the first bytes of a line.
+        let key_at = common
+            .min(shortest.saturating_sub(KEY))
+            .min(START - KEYWORD - KEY);
         let key_bytes = (shortest - key_at).min(KEY);
         let key_mask = match key_bytes {
             KEY => u128::MAX,
@@ -127,10 +131,12 @@ impl Filter {
         Filtered {
             filter: self,
             parser: Parser::new(page, options),
+            machine: Machine::best(),
         }
     }
 
-    /// Whether an unquoted name, which is followed by `behind` at some length, is one of ours.
+    /// Whether the unquoted name that `start` begins with is one of ours.
+    #[inline(never)]
     fn takes_name_at(&self, key: u128, start: &[u8]) -> bool {
         let from = self.families.partition_point(|family| family.key < key);
         let same_key = self.families.get(from..).unwrap_or_default().iter();
@@ -168,6 +174,7 @@ const fn hash(key: u128) -> (usize, u64) {
 pub struct Filtered<'f, 'a> {
     filter: &'f Filter,
     parser: Parser<'a>,
+    machine: Machine,
 }
 
 impl Filtered<'_, '_> {
@@ -176,6 +183,7 @@ impl Filtered<'_, '_> {
     #[must_use]
     pub fn with_variant(mut self, variant: Variant) -> Self {
         self.parser = self.parser.with_variant(variant);
+        self.machine = Machine::of(variant);
         self
     }
 
@@ -196,7 +204,7 @@ impl<'a> Iterator for Filtered<'_, 'a> {
                 page: self.parser.page(),
                 at: self.parser.offset(),
             };
-            self.parser.seek(dispatch(self.parser.machine(), skip));
+            self.parser.seek(dispatch(self.machine, skip));
             let entry = match self.parser.next()? {
                 Ok(entry) => entry,
                 Err(error) => return Some(Err(error)),
@@ -236,36 +244,43 @@ enum Start {
     Look,
 }
 
-/// Bytes at the start of a line that are looked at, the name's key apart.
-const START: usize = 8;
+/// Bytes from the start of a line that are looked at.
+const START: usize = 64;
+
+/// `# HELP `, and the other keywords.
+const KEYWORD: usize = 7;
 
 impl Filter {
     #[inline(always)]
-    fn start(&self, line: &[u8]) -> Start {
+    fn start(&self, page: &[u8], line: usize) -> Start {
         const HELP: u64 = u64::from_le_bytes(*b"# HELP \0");
         const TYPE: u64 = u64::from_le_bytes(*b"# TYPE \0");
         const UNIT: u64 = u64::from_le_bytes(*b"# UNIT \0");
-        let Some(first) = line.first_chunk::<START>() else {
+        let Some(start) = page.get(line..).and_then(<[u8]>::first_chunk::<START>) else {
             return Start::Look;
         };
-        let (name, kind) = if first[0] == b'#' {
-            let word = u64::from_le_bytes(*first) & (u64::MAX >> 8);
+        let (name, kind) = if start[0] == b'#' {
+            let word = u64::from_le_bytes(start.as_chunks::<8>().0[0]) & (u64::MAX >> 8);
             if word != HELP && word != TYPE && word != UNIT {
                 return Start::Look;
             }
-            (line.get(7..).unwrap_or_default(), Start::Metadata)
+            (KEYWORD, Start::Metadata)
         } else {
-            (line, Start::Sample)
+            (0, Start::Sample)
         };
-        let Some(key) = name.get(self.key_at..).and_then(<[u8]>::first_chunk::<KEY>) else {
-            return Start::Look;
-        };
-        if !matches!(name.first(), Some(b'a'..=b'z' | b'A'..=b'Z' | b'_' | b':')) {
+        let first = start[name];
+        if !(first.is_ascii_alphabetic() || first == b'_' || first == b':') {
             return Start::Look;
         }
+        let at = name + self.key_at;
+        let Some(key) = start.get(at..).and_then(<[u8]>::first_chunk::<KEY>) else {
+            return Start::Look;
+        };
         let key = u128::from_le_bytes(*key) & self.key_mask;
         let (word, bit) = hash(key);
-        if self.keys[word & 3] & bit != 0 && self.takes_name_at(key, name) {
+        if self.keys[word & 3] & bit != 0
+            && self.takes_name_at(key, page.get(line + name..).unwrap_or_default())
+        {
             return Start::Look;
         }
         kind
@@ -280,7 +295,7 @@ impl Task for Skip<'_, '_> {
     fn run(self, compare: impl Compare) -> usize {
         let Self { filter, page, at } = self;
         let mut line = at;
-        let mut start = filter.start(page.get(line..).unwrap_or_default());
+        let mut start = filter.start(page, line);
         if start == Start::Look {
             return line;
         }
@@ -305,7 +320,7 @@ impl Task for Skip<'_, '_> {
                 marks.quote &= !before;
                 marks.backslash &= !before;
                 line = base + newline as usize + 1;
-                start = filter.start(page.get(line..).unwrap_or_default());
+                start = filter.start(page, line);
                 if start == Start::Look {
                     return line;
                 }

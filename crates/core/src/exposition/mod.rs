@@ -5,6 +5,7 @@
 //! [`check`](fn@check) says what is wrong with a page that parses.
 
 mod check;
+mod chunked;
 mod encoder;
 mod entry;
 mod error;
@@ -19,6 +20,7 @@ mod scan;
 mod text;
 
 pub use check::{Finding, FindingKind, check};
+pub use chunked::ChunkedParser;
 pub use encoder::{Encoder, Part, Refused};
 pub use entry::{Entry, Exemplar, Labels, Sample};
 pub use error::{Excerpt, ParseError, ParseErrorKind};

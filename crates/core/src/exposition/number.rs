@@ -21,7 +21,7 @@ pub(crate) fn value(text: &[u8]) -> Result<f64, NumberFault> {
 }
 
 /// The value that is written at `from..to` of `page`.
-#[inline]
+#[inline(always)]
 pub(crate) fn value_at(page: &[u8], from: usize, to: usize) -> Result<f64, NumberFault> {
     match small_integer(page, from, to) {
         Some(value) => Ok(value),
@@ -30,7 +30,7 @@ pub(crate) fn value_at(page: &[u8], from: usize, to: usize) -> Result<f64, Numbe
 }
 
 /// `digits` and `digits.0`, which is most of what engines send: exact without rounding up to 2^53.
-#[inline]
+#[inline(always)]
 #[expect(
     clippy::cast_precision_loss,
     reason = "at most 15 digits: below 2^53, so the cast is exact"
@@ -55,7 +55,7 @@ fn small_integer(page: &[u8], from: usize, to: usize) -> Option<f64> {
 
 /// The number that the last `len` (1 to 8) bytes before `to` spell, if they are digits. Eight bytes
 /// are read at once where the page has them; those before the digits are overwritten by zeros.
-#[inline]
+#[inline(always)]
 fn eight_digits(page: &[u8], to: usize, len: usize) -> Option<u64> {
     const ZEROS: u64 = 0x3030_3030_3030_3030;
     let Some(bytes) = page.get(..to).and_then(|before| before.last_chunk::<8>()) else {
@@ -63,6 +63,13 @@ fn eight_digits(page: &[u8], to: usize, len: usize) -> Option<u64> {
     };
     let used = u64::MAX << (64 - 8 * len);
     let text = u64::from_le_bytes(*bytes) & used | ZEROS & !used;
+    swar(text)
+}
+
+/// The number that eight digits spell, the first in the lowest byte.
+#[inline(always)]
+fn swar(text: u64) -> Option<u64> {
+    const ZEROS: u64 = 0x3030_3030_3030_3030;
     // Each byte is 0x30 to 0x39: its high half is 3, and still is after adding 6.
     let high = 0xf0f0_f0f0_f0f0_f0f0;
     if (text & high) != ZEROS || (text.wrapping_add(0x0606_0606_0606_0606) & high) != ZEROS {
@@ -87,7 +94,7 @@ fn few_digits(text: &[u8]) -> Option<u64> {
 
 /// A decimal whose digits, taken as an integer, and whose power of ten are both exact as floats:
 /// then one multiplication or division rounds once, so correctly. Everything else goes to `exact`.
-#[inline]
+#[inline(never)]
 #[expect(
     clippy::cast_precision_loss,
     reason = "at most 2^53, so the cast is exact"
@@ -101,32 +108,26 @@ fn decimal(text: &[u8]) -> Result<f64, NumberFault> {
         [b'-', ref digits @ ..] => (true, digits),
         ref digits => (false, digits),
     };
-    let mut mantissa = 0u64;
-    let mut count = 0;
-    let mut fraction = None;
-    let mut exponent = 0;
-    for (n, b) in digits.iter().enumerate() {
-        match b {
-            b'0'..=b'9' if count < 19 => {
-                mantissa = mantissa * 10 + u64::from(b - b'0');
-                count += 1;
-            }
-            b'.' if fraction.is_none() => fraction = Some(count),
-            b'e' | b'E' if count > 0 => {
-                match short_exponent(digits.get(n + 1..).unwrap_or_default()) {
-                    Some(e) => {
-                        exponent = e;
-                        break;
-                    }
-                    None => return exact(text),
-                }
-            }
-            _ => return exact(text),
-        }
+    let mut rest = digits;
+    let mut mantissa = 0;
+    let whole = run_of_digits(&mut rest, &mut mantissa);
+    let mut fraction = 0;
+    if let [b'.', ref behind @ ..] = *rest {
+        rest = behind;
+        fraction = run_of_digits(&mut rest, &mut mantissa);
     }
-    let power = exponent - fraction.map_or(0, |before| count - before);
+    let count = whole + fraction;
+    let exponent = match *rest {
+        [] => Some(0),
+        [b'e' | b'E', ref exponent @ ..] => short_exponent(exponent),
+        _ => None,
+    };
+    let Some(exponent) = exponent.filter(|_| (1..=19).contains(&count)) else {
+        return exact(text);
+    };
+    let power = exponent - fraction;
     let scale = POWERS.get(power.unsigned_abs() as usize);
-    let Some(scale) = scale.filter(|_| count > 0 && mantissa <= 1 << 53) else {
+    let Some(scale) = scale.filter(|_| mantissa <= 1 << 53) else {
         return exact(text);
     };
     let mantissa = mantissa as f64;
@@ -136,6 +137,27 @@ fn decimal(text: &[u8]) -> Result<f64, NumberFault> {
         mantissa * scale
     };
     Ok(if negative { -value } else { value })
+}
+
+/// Takes the digits in front of `rest` into `mantissa`; gives how many there were. Beyond 19 of them
+/// the mantissa means nothing.
+#[inline(always)]
+fn run_of_digits(rest: &mut &[u8], mantissa: &mut u64) -> i32 {
+    let mut count = 0;
+    while let Some(n) = rest
+        .first_chunk()
+        .and_then(|bytes: &[u8; 8]| swar(u64::from_le_bytes(*bytes)))
+    {
+        *mantissa = mantissa.wrapping_mul(100_000_000).wrapping_add(n);
+        *rest = &rest[8..];
+        count += 8;
+    }
+    while let Some((b @ b'0'..=b'9', behind)) = rest.split_first() {
+        *mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(b - b'0'));
+        *rest = behind;
+        count += 1;
+    }
+    count
 }
 
 /// An exponent of up to three digits.

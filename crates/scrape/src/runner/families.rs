@@ -36,12 +36,12 @@ families! {
         "Families on the source's own page that no catalogue knows; translate --explain lists them.";
     DROPPED = "tokenpath_source_dropped_samples_total", Counter, None, &["backend", "target", "reason"],
         "Samples of the source that are not on our page, by reason.";
-    FOLDED = "tokenpath_labels_folded_total", Counter, None, &["backend", "label", "target"],
-        "Values of a label that have no series of their own because the source has more of them than it keeps apart; they share the value other.";
     SKIPPED = "tokenpath_source_skipped_reads_total", Counter, None, &["backend", "target"],
         "Readings that were due while the one before still ran.";
     CERTIFICATE = "tokenpath_source_certificate_expiry_timestamp_seconds", Gauge, Seconds, &["backend", "target"],
         "When the certificate that the target shows ends; absent without TLS.";
+    FOLDED = "tokenpath_labels_folded_total", Counter, None, &["backend", "target", "label"],
+        "Values of a label that share one series because there were more than its limit.";
     PROCESS_CPU = "process_cpu_seconds_total", Counter, Seconds, &[],
         "Processor time of this exporter, user and system.";
     PROCESS_RESIDENT = "process_resident_memory_bytes", Gauge, Bytes, &[],

@@ -54,6 +54,11 @@ fn write_source(out: &mut Snapshot, labels: &[Label<'_>], cell: &Cell, outcome: 
             .sample(labels, unix_seconds(success));
     }
     out.family(&SKIPPED).sample(labels, totals.skipped as f64);
+    for (label, folded) in &totals.folded {
+        let mut folding = labels.to_vec();
+        folding.push(("label", label));
+        out.family(&FOLDED).sample(&folding, *folded as f64);
+    }
     let mut reasoned = labels.to_vec();
     reasoned.push(("reason", ""));
     let last = reasoned.len() - 1;
@@ -73,13 +78,6 @@ fn write_source(out: &mut Snapshot, labels: &[Label<'_>], cell: &Cell, outcome: 
         reasoned[last].1 = reason.as_str();
         out.family(&DROPPED)
             .sample(&reasoned, totals.dropped[reason as usize] as f64);
-    }
-    let mut labelled = labels.to_vec();
-    labelled.push(("label", ""));
-    let last = labelled.len() - 1;
-    for (label, values) in totals.folded.folded() {
-        labelled[last].1 = label;
-        out.family(&FOLDED).sample(&labelled, values as f64);
     }
 }
 

@@ -34,10 +34,10 @@ const ZEROS: u64 = ONES * b'0' as u64;
 #[inline(always)]
 pub(super) fn whole(bytes: &[u8; 8]) -> Option<(f64, usize)> {
     let word = u64::from_le_bytes(*bytes);
-    let newlines = word ^ ONES * b'\n' as u64;
+    let newlines = word ^ (ONES * b'\n' as u64);
     // Eight bits for each byte before the newline. The lowest bit found is right; a borrow can only
     // have found too many above it.
-    let found = newlines.wrapping_sub(ONES) & !newlines & ONES << 7;
+    let found = newlines.wrapping_sub(ONES) & !newlines & (ONES << 7);
     let bits = found.trailing_zeros() & !7;
     if found == 0 || bits == 0 {
         return None;
@@ -52,9 +52,9 @@ pub(super) fn whole(bytes: &[u8; 8]) -> Option<(f64, usize)> {
     if bits_of_digits == 0 {
         return None;
     }
-    let digits = text ^ ZEROS << (64 - bits_of_digits);
+    let digits = text ^ (ZEROS << (64 - bits_of_digits));
     // No byte above 9: none has its high bit, and none gets it by adding 118.
-    if (digits | digits.wrapping_add(ONES * 118)) & ONES << 7 != 0 {
+    if (digits | digits.wrapping_add(ONES * 118)) & (ONES << 7) != 0 {
         return None;
     }
     Some((f64::from(number_of(digits)), bits as usize / 8))

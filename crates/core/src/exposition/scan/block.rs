@@ -15,8 +15,6 @@ pub(super) struct Classes {
     pub(super) equals: u64,
     /// `,`
     pub(super) comma: u64,
-    /// `{`
-    pub(super) brace: u64,
     /// `:`
     pub(super) colon: u64,
     /// `0` to `9`
@@ -30,9 +28,18 @@ pub(super) struct Classes {
 /// What a metadata line needs to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Few {
+    pub(super) space: u64,
     pub(super) newline: u64,
     pub(super) backslash: u64,
     pub(super) high: u64,
+}
+
+/// What the end of a string needs to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct String {
+    pub(super) quote: u64,
+    /// Newlines, backslashes, anything above 0x7f.
+    pub(super) unusual: u64,
 }
 
 /// How masks are made. Every implementation gives the same masks.
@@ -40,6 +47,12 @@ pub(super) trait Block: Copy {
     fn classes(self, bytes: &[u8; 64]) -> Classes;
 
     fn few(self, bytes: &[u8; 64]) -> Few;
+
+    /// What a string's end needs to know.
+    fn string(self, bytes: &[u8; 64]) -> String;
+
+    /// Where two blocks are equal.
+    fn equal(self, a: &[u8; 64], b: &[u8; 64]) -> u64;
 
     /// Bit *n* of the result is the parity of bits 0 to *n*.
     #[inline(always)]
@@ -105,6 +118,12 @@ fn words(bytes: &[u8; 64]) -> [u64; 8] {
     words
 }
 
+/// Where the quotes of a block are, by means that every machine has.
+#[inline]
+pub(super) fn quotes(bytes: &[u8; 64]) -> u64 {
+    mask(&words(bytes), |w| equal(w, b'"'))
+}
+
 impl Block for Portable {
     #[inline(always)]
     fn classes(self, bytes: &[u8; 64]) -> Classes {
@@ -121,7 +140,6 @@ impl Block for Portable {
             space: mask(&words, |w| equal(w, b' ')),
             equals: mask(&words, |w| equal(w, b'=')),
             comma: mask(&words, |w| equal(w, b',')),
-            brace: mask(&words, |w| equal(w, b'{')),
             colon: mask(&words, |w| equal(w, b':')),
             digit,
             word: letter | digit,
@@ -130,9 +148,29 @@ impl Block for Portable {
     }
 
     #[inline(always)]
+    fn string(self, bytes: &[u8; 64]) -> String {
+        let words = words(bytes);
+        String {
+            quote: mask(&words, |w| equal(w, b'"')),
+            unusual: mask(&words, |w| equal(w, b'\n') | equal(w, b'\\') | w & HIGH),
+        }
+    }
+
+    #[inline(always)]
+    fn equal(self, a: &[u8; 64], b: &[u8; 64]) -> u64 {
+        let (a, b) = (words(a), words(b));
+        let mut differences = [0; 8];
+        for (d, (a, b)) in differences.iter_mut().zip(a.iter().zip(&b)) {
+            *d = a ^ b;
+        }
+        mask(&differences, |w| equal(w, 0))
+    }
+
+    #[inline(always)]
     fn few(self, bytes: &[u8; 64]) -> Few {
         let words = words(bytes);
         Few {
+            space: mask(&words, |w| equal(w, b' ')),
             newline: mask(&words, |w| equal(w, b'\n')),
             backslash: mask(&words, |w| equal(w, b'\\')),
             high: mask(&words, |w| w & HIGH),
@@ -154,7 +192,6 @@ pub(super) mod tests {
             space: mask(&|b| b == b' '),
             equals: mask(&|b| b == b'='),
             comma: mask(&|b| b == b','),
-            brace: mask(&|b| b == b'{'),
             colon: mask(&|b| b == b':'),
             digit: mask(&|b| b.is_ascii_digit()),
             word: mask(&|b| b.is_ascii_alphanumeric() || b == b'_'),
@@ -172,11 +209,26 @@ pub(super) mod tests {
             let want = naive(&bytes);
             assert_eq!(block.classes(&bytes), want, "{shift}");
             let few = Few {
+                space: want.space,
                 newline: want.newline,
                 backslash: want.backslash,
                 high: want.high,
             };
             assert_eq!(block.few(&bytes), few, "{shift}");
+            let unusual = want.newline | want.backslash | want.high;
+            assert_eq!(
+                block.string(&bytes),
+                String {
+                    quote: want.quote,
+                    unusual
+                },
+                "{shift}"
+            );
+            let mut other = bytes;
+            let at = usize::from(shift) % 64;
+            other[at] ^= shift | 1;
+            assert_eq!(block.equal(&bytes, &other), !(1 << at), "{shift}");
+            assert_eq!(block.equal(&bytes, &bytes), u64::MAX, "{shift}");
         }
         for bits in [0, 1, 1 << 63, u64::MAX, 0x8421_1248_0f0f_3355, 0b1001_0110] {
             let mut parity = 0;

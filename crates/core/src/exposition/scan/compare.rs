@@ -100,7 +100,7 @@ const fn equal(word: u64, byte: u8) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let x = word ^ (ONES * byte as u64);
     // The high bit of each byte that is zero, without a carry from one into the next.
-    let zero = !(((x & ONES * 0x7f) + ONES * 0x7f) | x) & (ONES << 7);
+    let zero = !(((x & (ONES * 0x7f)) + ONES * 0x7f) | x) & (ONES << 7);
     ((zero >> 7).wrapping_mul(0x0102_0408_1020_4080)) >> 56
 }
 

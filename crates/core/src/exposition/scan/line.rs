@@ -19,129 +19,259 @@
 //! `plain` with the same entry.
 
 use super::Machine;
-use super::block::{Block, Classes, Portable};
-use super::marked::Marked;
+use super::block::{Block, Portable};
+use super::marked::Line;
 use crate::MetricType;
-use crate::exposition::entry::{Entry, Labels, Sample};
+use crate::exposition::entry::{Entry, Sample};
 use crate::exposition::number;
 use crate::exposition::text::{Escapes, Text};
 use crate::exposition::{Format, Limits};
 
-/// Blocks of the longest series that is tried: 4 KiB.
-const BLOCKS: usize = 64;
+/// Blocks of the longest series that is tried: 2 KiB.
+const BLOCKS: usize = 32;
+const MORE: usize = BLOCKS - 2;
+/// The most labels that are told apart here.
+const LABELS: usize = 64;
+
+/// Reads the lines of one page.
+#[derive(Clone)]
+pub(crate) struct Lines<'a> {
+    page: &'a [u8],
+    machine: Machine,
+    /// What it says of the line before is used for the next one, so it belongs to `page`.
+    work: Work,
+}
 
 /// Memory that one line uses and the next one overwrites.
 #[derive(Clone)]
-pub(crate) struct Scratch {
-    /// Quotes of each block of the series.
-    quotes: [u64; BLOCKS],
-    /// What stands for a label name when they are compared.
-    keys: [u64; BLOCKS],
+struct Work {
+    found: Found,
+    last: Last,
+    /// Quotes of each block of the series behind the first two.
+    more: [u64; MORE],
 }
 
-impl Scratch {
-    pub(crate) const fn new() -> Self {
+/// A line that was found to be of the ordinary form: the parts an entry is made of. They go through
+/// memory word by word, and the entry is made by the caller: returned as one large value it would be
+/// copied in other pieces than it was written in, which stalls.
+#[derive(Clone, Copy)]
+struct Found {
+    /// Where the next line begins.
+    next: usize,
+    /// Length of the name: up to the brace, the blank, or the text of a metadata line.
+    name: usize,
+    /// Length of the series, or where the text of a metadata line ends, from the start of the line.
+    len: usize,
+    labels: usize,
+    /// The quotes of the first 128 bytes of the series.
+    quotes: [u64; 2],
+    /// Whether a backslash is in the series, or in the text of a metadata line.
+    backslash: bool,
+    value: f64,
+    value_end: usize,
+    timestamp: Option<i64>,
+    kind: MetricType,
+}
+
+impl Found {
+    const NOTHING: Self = Self {
+        next: 0,
+        name: 0,
+        len: 0,
+        labels: 0,
+        quotes: [0; 2],
+        backslash: false,
+        value: 0.0,
+        value_end: 0,
+        timestamp: None,
+        kind: MetricType::Unknown,
+    };
+}
+
+/// What a line was found to be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// Not of the ordinary form.
+    Other,
+    Sample,
+    Help,
+    Type,
+}
+
+impl<'a> Lines<'a> {
+    pub(crate) const fn new(page: &'a [u8], machine: Machine) -> Self {
+        let work = Work {
+            found: Found::NOTHING,
+            last: Last::NONE,
+            more: [0; MORE],
+        };
         Self {
-            quotes: [0; BLOCKS],
-            keys: [0; BLOCKS],
+            page,
+            machine,
+            work,
         }
     }
-}
 
-/// The entry of the line that begins at `start`, and where the next line begins; `None` where
-/// `plain` has to say what the line is.
-#[inline(always)]
-pub(crate) fn entry<'a>(
-    machine: Machine,
-    page: &'a [u8],
-    start: usize,
-    format: Format,
-    limits: &Limits,
-    scratch: &mut Scratch,
-) -> Option<(Entry<'a>, usize)> {
-    match machine {
-        Machine::Plain => None,
-        Machine::Portable => portable(page, start, format, limits, scratch),
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: the token proves the features that the function is compiled with.
-        Machine::Avx2(token) => unsafe { avx2(token, page, start, format, limits, scratch) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: the token proves the features that the function is compiled with.
-        Machine::Avx512(token) => unsafe { avx512(token, page, start, format, limits, scratch) },
+    pub(crate) const fn page(&self) -> &'a [u8] {
+        self.page
+    }
+
+    /// The entry of the line that begins at `start`, and where the next line begins; `None` where
+    /// `plain` has to say what the line is.
+    #[inline(always)]
+    pub(crate) fn entry(
+        &mut self,
+        start: usize,
+        format: Format,
+        limits: &Limits,
+    ) -> Option<(Entry<'a>, usize)> {
+        let Self {
+            page,
+            machine,
+            work,
+        } = self;
+        let page = *page;
+        let verdict = match *machine {
+            Machine::Plain => Verdict::Other,
+            Machine::Portable => portable(page, start, format, limits, work),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the token proves the features that the function is compiled with.
+            Machine::Avx2(token) => unsafe { avx2(token, page, start, format, limits, work) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the token proves the features that the function is compiled with.
+            Machine::Avx512(token) => unsafe { avx512(token, page, start, format, limits, work) },
+        };
+        let found = &work.found;
+        // SAFETY: any verdict but `Other` says that the line's first `len` bytes are within the page
+        // and UTF-8 (each byte of them was seen not to be above 0x7f, or they were checked), and that
+        // `name` and, for metadata, the blank behind it are within them and ASCII.
+        let cut = |from: usize, to: usize| unsafe {
+            debug_assert!(std::str::from_utf8(&page[start + from..start + to]).is_ok());
+            std::str::from_utf8_unchecked(page.get_unchecked(start + from..start + to))
+        };
+        let metadata_name = || Text::new(cut(NAME, NAME + found.name), Escapes::None);
+        let entry = match verdict {
+            Verdict::Other => return None,
+            Verdict::Sample => {
+                // SAFETY: the verdict says that the text is a series of the ordinary form with these
+                // labels and this brace; the quotes are those of its first two blocks, escaped ones
+                // left out, and longer series with backslashes were turned away.
+                let line = unsafe {
+                    Line::marked(
+                        cut(0, found.len),
+                        found.name,
+                        found.labels,
+                        found.quotes,
+                        found.backslash,
+                    )
+                };
+                let value_at = start + found.len + 1;
+                Entry::Sample(Sample {
+                    line,
+                    value: found.value,
+                    value_offset: value_at,
+                    value_len: found.value_end - value_at,
+                    timestamp: found.timestamp,
+                })
+            }
+            Verdict::Help => {
+                let text = cut(NAME + found.name + 1, found.len);
+                let help = match format {
+                    _ if !found.backslash => Text::new(text, Escapes::None),
+                    Format::OpenMetrics100 => Text::with(text, Escapes::Quoted),
+                    Format::Text004 | Format::Text100 => Text::with(text, Escapes::Help),
+                };
+                Entry::Help {
+                    name: metadata_name(),
+                    help,
+                }
+            }
+            Verdict::Type => Entry::Type {
+                name: metadata_name(),
+                kind: found.kind,
+            },
+        };
+        Some((entry, found.next))
     }
 }
 
 #[inline(never)]
-fn portable<'a>(
-    page: &'a [u8],
+fn portable(
+    page: &[u8],
     start: usize,
     format: Format,
     limits: &Limits,
-    scratch: &mut Scratch,
-) -> Option<(Entry<'a>, usize)> {
-    line(Portable, page, start, format, limits, scratch)
+    work: &mut Work,
+) -> Verdict {
+    line(Portable, page, start, format, limits, work)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[inline(never)]
-#[target_feature(enable = "avx2,pclmulqdq")]
-fn avx2<'a>(
+#[target_feature(enable = "avx2,pclmulqdq,bmi1,bmi2,lzcnt,popcnt")]
+fn avx2(
     token: super::x86::Avx2,
-    page: &'a [u8],
+    page: &[u8],
     start: usize,
     format: Format,
     limits: &Limits,
-    scratch: &mut Scratch,
-) -> Option<(Entry<'a>, usize)> {
-    line(token, page, start, format, limits, scratch)
+    work: &mut Work,
+) -> Verdict {
+    line(token, page, start, format, limits, work)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512bw,pclmulqdq,bmi1,bmi2,lzcnt,popcnt")]
-fn avx512<'a>(
+fn avx512(
     token: super::x86::Avx512,
-    page: &'a [u8],
+    page: &[u8],
     start: usize,
     format: Format,
     limits: &Limits,
-    scratch: &mut Scratch,
-) -> Option<(Entry<'a>, usize)> {
-    line(token, page, start, format, limits, scratch)
+    work: &mut Work,
+) -> Verdict {
+    line(token, page, start, format, limits, work)
 }
 
 #[inline(always)]
-fn line<'a>(
+fn line(
     block: impl Block,
-    page: &'a [u8],
+    page: &[u8],
     start: usize,
     format: Format,
     limits: &Limits,
-    scratch: &mut Scratch,
-) -> Option<(Entry<'a>, usize)> {
-    match page.get(start)? {
-        b'#' => metadata(block, page, start, format, limits),
-        b'a'..=b'z' | b'A'..=b'Z' | b'_' | b':' => {
-            sample(block, page, start, format, limits, scratch)
+    work: &mut Work,
+) -> Verdict {
+    let verdict = match page.get(start) {
+        Some(b'#') => metadata(block, page, start, limits, &mut work.found),
+        Some(b'a'..=b'z' | b'A'..=b'Z' | b'_' | b':') => {
+            sample(block, page, start, format, limits, work)
         }
         _ => None,
-    }
+    };
+    verdict.unwrap_or(Verdict::Other)
 }
 
 /// The 64 bytes of `page` from `at`; zeros stand for what is behind its end.
 #[inline(always)]
 fn load<'b>(page: &'b [u8], at: usize, spare: &'b mut [u8; 64]) -> &'b [u8; 64] {
-    let rest = page.get(at..).unwrap_or_default();
-    match rest.first_chunk::<64>() {
+    match page.get(at..at + 64).and_then(|block| block.first_chunk()) {
         Some(block) => block,
         None => {
-            spare.fill(0);
-            for (to, from) in spare.iter_mut().zip(rest) {
-                *to = *from;
-            }
+            *spare = padded(page, at);
             spare
         }
     }
+}
+
+#[cold]
+fn padded(page: &[u8], at: usize) -> [u8; 64] {
+    let mut block = [0; 64];
+    for (to, from) in block.iter_mut().zip(page.get(at..).unwrap_or_default()) {
+        *to = *from;
+    }
+    block
 }
 
 /// The lowest bit of a mask.
@@ -165,140 +295,344 @@ const fn escaped(backslash: u64, carry: &mut u64) -> u64 {
 }
 
 /// What the masks say of a series.
+#[derive(Clone, Copy)]
 struct Series {
     /// Bytes up to the blank behind it.
     len: usize,
     /// Where its brace is; its length where there is none.
     brace: usize,
     labels: usize,
-    /// Whether a byte is not ASCII.
+    /// Whether a byte is not ASCII; may be said for the next line.
     high: bool,
+    /// Whether there is a backslash; may be said for the next line.
     backslash: bool,
-    /// The masks of the block that holds the blank, and where it begins, within the line.
-    last: Classes,
-    last_base: usize,
+    /// Where the block begins that holds the blank, within the line.
+    last: usize,
+    /// Blanks and newlines of that block, behind the blank.
+    ends: u64,
+    /// The quotes of the first two blocks.
+    quotes: [u64; 2],
 }
 
-/// Judges the line at `start` up to its first blank outside quotes.
-#[inline(always)]
-fn series(
-    block: impl Block,
-    page: &[u8],
-    start: usize,
-    quotes: &mut [u64; BLOCKS],
-) -> Option<Series> {
-    let mut spare = [0; 64];
-    let mut labels = 0;
-    let mut high = 0;
-    let mut backslash = 0;
-    // All ones until the brace is found.
-    let mut unbraced = u64::MAX;
-    let mut brace_at = 0;
-    // From the block before: all ones where it ends inside quotes, else one bit each.
-    let mut inside_before = 0;
-    let mut escape_before = 0;
-    let mut equals_before = 0;
-    let mut closing_before = 0;
-    let mut last_before = 0;
-    let mut start_before = 0;
-    for (n, quotes) in quotes.iter_mut().enumerate() {
-        let base = 64 * n;
-        let c = block.classes(load(page, start + base, &mut spare));
+/// What one block leaves to the next.
+#[derive(Clone, Copy)]
+struct State {
+    labels: usize,
+    high: u64,
+    backslash: u64,
+    /// All ones until the brace is found.
+    unbraced: u64,
+    brace: usize,
+    /// All ones where the block ends inside quotes.
+    inside: u64,
+    /// One bit each: whether the last byte was one whose neighbour a rule is about.
+    escape: u64,
+    equals: u64,
+    closing: u64,
+    last: u64,
+    start: u64,
+}
+
+impl State {
+    const START: Self = Self {
+        labels: 0,
+        high: 0,
+        backslash: 0,
+        unbraced: u64::MAX,
+        brace: 0,
+        inside: 0,
+        escape: 0,
+        equals: 0,
+        closing: 0,
+        last: 0,
+        start: 0,
+    };
+
+    /// Judges the block at `base` of the line. Gives its unescaped quotes, the bit of the blank that
+    /// ends the series, if it is here, and the blanks and newlines behind it.
+    #[inline(always)]
+    fn judge(
+        &mut self,
+        block: impl Block,
+        bytes: &[u8; 64],
+        base: usize,
+    ) -> Option<(u64, u64, u64)> {
+        let c = block.classes(bytes);
         let mut quote = c.quote;
-        if c.backslash | escape_before != 0 {
-            quote &= !escaped(c.backslash, &mut escape_before);
+        if c.backslash | self.escape != 0 {
+            quote &= !escaped(c.backslash, &mut self.escape);
+            self.backslash = 1;
         }
-        let inside = block.prefix_xor(quote) ^ inside_before;
-        inside_before = (inside.cast_signed() >> 63).cast_unsigned();
+        let inside = block.prefix_xor(quote) ^ self.inside;
+        self.inside = (inside.cast_signed() >> 63).cast_unsigned();
         let outside = !(inside | quote);
         let end = lowest(c.space & outside);
         // The bytes of the series: below its end, all of them where that is not in this block.
         let below = end.wrapping_sub(1);
         let outside = outside & below;
+        let quote = quote & below;
 
         let mut bad = c.newline & below;
-        let opening = quote & inside & below;
-        let closing = quote & !inside & below;
         let equals = c.equals & outside;
-        bad |= (equals << 1 | equals_before) ^ opening;
-        let after = closing << 1 | closing_before;
+        bad |= (equals << 1 | self.equals) ^ (quote & inside);
+        let closing = quote & !inside;
+        let after = closing << 1 | self.closing;
         let comma = c.comma & outside;
         bad |= comma & !after;
         let last = after & !comma;
-        bad |= (last << 1 | last_before) & !end;
-        let brace = lowest(c.brace & outside & unbraced);
-        let before_brace = brace.wrapping_sub(1) & unbraced;
-        bad |= quote & below & before_brace;
+        bad |= (last << 1 | self.last) & !end;
         let odd = outside & !c.word;
+        // The first one that may not be in a name: the brace, as is looked at in the end.
+        let brace = lowest(odd & !c.colon & self.unbraced);
+        let before_brace = brace.wrapping_sub(1) & self.unbraced;
+        bad |= quote & before_brace;
         bad |= odd & !(equals | after | brace | c.colon & before_brace);
-        let starts = (brace | comma) << 1 | start_before;
+        let starts = (brace | comma) << 1 | self.start;
         bad |= starts & !(c.word & !c.digit & outside);
         if bad != 0 {
             return None;
         }
 
-        *quotes = quote & below;
-        labels += opening.count_ones() as usize;
-        high |= c.high & below;
-        backslash |= c.backslash & below;
+        self.labels += closing.count_ones() as usize;
+        self.high |= c.high;
         if brace != 0 {
-            brace_at = base + brace.trailing_zeros() as usize;
-            unbraced = 0;
+            self.brace = base + brace.trailing_zeros() as usize;
+            self.unbraced = 0;
         }
-        if end != 0 {
-            let len = base + end.trailing_zeros() as usize;
-            let brace = if unbraced == 0 { brace_at } else { len };
-            if unbraced == 0 && page.get(start + len - 1) != Some(&b'}') {
+        self.equals = equals >> 63;
+        self.closing = closing >> 63;
+        self.last = last >> 63;
+        self.start = (brace | comma) >> 63;
+        Some((quote, end, (c.space | c.newline) & !(below | end)))
+    }
+
+    /// The series, whose blank was found; `None` where its braces are none.
+    #[inline(always)]
+    fn series(
+        self,
+        page: &[u8],
+        start: usize,
+        base: usize,
+        (end, ends): (u64, u64),
+        quotes: [u64; 2],
+    ) -> Option<Series> {
+        let len = base + end.trailing_zeros() as usize;
+        let mut brace = len;
+        if self.unbraced == 0 {
+            brace = self.brace;
+            if page.get(start + brace) != Some(&b'{') || page.get(start + len - 1) != Some(&b'}') {
                 return None;
             }
-            let (high, backslash) = (high != 0, backslash != 0);
-            return Some(Series {
-                len,
-                brace,
-                labels,
-                high,
-                backslash,
-                last: c,
-                last_base: base,
-            });
         }
-        equals_before = equals >> 63;
-        closing_before = closing >> 63;
-        last_before = last >> 63;
-        start_before = (brace | comma) >> 63;
+        let (high, backslash) = (self.high != 0, self.backslash != 0);
+        Some(Series {
+            len,
+            brace,
+            labels: self.labels,
+            high,
+            backslash,
+            last: base,
+            ends,
+            quotes,
+        })
+    }
+}
+
+/// Judges the line at `start` up to its first blank outside quotes.
+#[inline(always)]
+fn series(block: impl Block, page: &[u8], start: usize, more: &mut [u64; MORE]) -> Option<Series> {
+    let mut spare = [0; 64];
+    let mut state = State::START;
+    // The first block has nothing before it, which makes half of the rules simpler.
+    let (first, end, ends) = state.judge(block, load(page, start, &mut spare), 0)?;
+    if end != 0 {
+        return state.series(page, start, 0, (end, ends), [first, 0]);
+    }
+    let (second, end, ends) = state.judge(block, load(page, start + 64, &mut spare), 64)?;
+    if end != 0 {
+        return state.series(page, start, 64, (end, ends), [first, second]);
+    }
+    for (n, more) in more.iter_mut().enumerate() {
+        let base = 64 * (n + 2);
+        let (quote, end, ends) = state.judge(block, load(page, start + base, &mut spare), base)?;
+        *more = quote;
+        if end != 0 {
+            return state.series(page, start, base, (end, ends), [first, second]);
+        }
     }
     None
 }
 
+/// The sample before, which the next one mostly is the like of: one bucket follows another.
+#[derive(Clone, Copy)]
+struct Last {
+    start: usize,
+    series: Series,
+}
+
+impl Last {
+    const NONE: Self = Self {
+        start: 0,
+        series: Series {
+            len: 0,
+            brace: 0,
+            labels: 0,
+            high: false,
+            backslash: false,
+            last: 0,
+            ends: 0,
+            quotes: [0; 2],
+        },
+    };
+}
+
+/// The series at `start`, if it differs from the last one in the value of one label only. The rest
+/// was judged before, so that comparing it is enough. Series of up to 128 bytes, all ASCII.
+#[inline(always)]
+fn repeat(block: impl Block, page: &[u8], start: usize, last: &Last) -> Option<Series> {
+    let series = &last.series;
+    if series.labels == 0 || series.len >= 128 || series.high || series.backslash {
+        return None;
+    }
+    let at = |from: usize| {
+        page.get(from..from + 64)
+            .and_then(|block| block.first_chunk::<64>())
+    };
+    let mut same = (!block.equal(at(last.start)?, at(start)?)).trailing_zeros() as usize;
+    if same == 64 {
+        same += (!block.equal(at(last.start + 64)?, at(start + 64)?)).trailing_zeros() as usize;
+        if same == 128 {
+            return None;
+        }
+    }
+    let quotes = u128::from(series.quotes[0]) | u128::from(series.quotes[1]) << 64;
+    let before = quotes & !(u128::MAX << same);
+    // The difference begins inside a string where an odd number of quotes is before it.
+    if before.count_ones() & 1 == 0 {
+        return None;
+    }
+    let closing = (quotes >> same).trailing_zeros() as usize + same;
+    let string = block.string(at(start + same)?);
+    let len = string.quote.trailing_zeros() as usize;
+    if len == 64 || string.unusual & !(u64::MAX << len) != 0 {
+        return None;
+    }
+    let now = same + len;
+    // From the closing quote to the blank, both included.
+    let rest = series.len + 1 - closing;
+    let differs = !block.equal(at(last.start + closing)?, at(start + now)?);
+    let moved = series.len + now - closing;
+    if (differs.trailing_zeros() as usize) < rest || rest > 64 || moved >= 128 {
+        return None;
+    }
+    let quotes = before | quotes >> closing << now;
+    // The value is behind the blank, in a block that begins there.
+    let few = block.few(at(start + moved + 1)?);
+    Some(Series {
+        len: moved,
+        last: moved + 1,
+        ends: few.newline | few.space,
+        quotes: [low(quotes), low(quotes >> 64)],
+        ..*series
+    })
+}
+
+/// The lower half.
+#[inline(always)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the lower half is what is asked for"
+)]
+const fn low(bits: u128) -> u64 {
+    bits as u64
+}
+
 /// Whether no label name occurs twice; may say no where `plain` would say yes.
 #[inline(always)]
-fn distinct(page: &[u8], start: usize, series: &Series, scratch: &mut Scratch) -> bool {
+fn distinct(page: &[u8], start: usize, series: &Series, work: &mut Work) -> bool {
     if series.labels < 2 {
         return true;
     }
-    let Some(keys) = scratch.keys.get_mut(..series.labels) else {
-        return false;
-    };
-    let mut quotes = scratch.quotes.iter().zip((0..).step_by(64));
-    let mut word = 0;
-    let mut base = 0;
-    let mut quote = || {
-        while word == 0 {
-            let (next, at) = quotes.next()?;
-            (word, base) = (*next, at);
-        }
-        let at = base + word.trailing_zeros() as usize;
-        word &= word - 1;
-        Some(at)
-    };
+    let mut quotes = Quotes::new(series.quotes, &work.more);
     let mut name = series.brace + 1;
-    // A bit a name, by a hash: two that meet are looked at more closely.
+    // Names of different lengths differ. A bit a length, modulo 64.
     let mut seen = 0u64;
     let mut met = 0u64;
-    for key in keys.iter_mut() {
-        let (Some(open), Some(close)) = (quote(), quote()) else {
-            return false;
-        };
+    for _ in 0..series.labels {
+        let (open, close) = quotes.pair();
+        let bit = 1u64 << ((open - name) % 64);
+        met |= seen & bit;
+        seen |= bit;
+        name = close + 2;
+    }
+    met == 0
+        || all_differ(
+            page,
+            start,
+            (series.brace + 1, series.labels),
+            series.quotes,
+            work,
+        )
+}
+
+/// The marked quotes of a series, in order.
+struct Quotes<'a> {
+    word: u64,
+    second: u64,
+    more: &'a [u64; MORE],
+    /// The block that `word` is of.
+    block: usize,
+}
+
+impl<'a> Quotes<'a> {
+    #[inline(always)]
+    const fn new([first, second]: [u64; 2], more: &'a [u64; MORE]) -> Self {
+        Self {
+            word: first,
+            second,
+            more,
+            block: 0,
+        }
+    }
+
+    #[inline(always)]
+    fn next(&mut self) -> usize {
+        while self.word == 0 {
+            self.block += 1;
+            self.word = match self.block {
+                1 => self.second,
+                // Behind the last block, which only a count that is wrong could ask for: any bit ends it.
+                block => *self.more.get(block - 2).unwrap_or(&1),
+            };
+        }
+        let at = 64 * self.block + self.word.trailing_zeros() as usize;
+        self.word &= self.word - 1;
+        at
+    }
+
+    /// The opening and the closing one of a string.
+    #[inline(always)]
+    fn pair(&mut self) -> (usize, usize) {
+        (self.next(), self.next())
+    }
+}
+
+/// Compares what stands for the names: their length and their first and last bytes.
+#[inline(never)]
+fn all_differ(
+    page: &[u8],
+    start: usize,
+    (mut name, labels): (usize, usize),
+    quotes: [u64; 2],
+    work: &mut Work,
+) -> bool {
+    let mut keys = [0; LABELS];
+    let Some(keys) = keys.get_mut(..labels) else {
+        return false;
+    };
+    let mut quotes = Quotes::new(quotes, &work.more);
+    for n in 0..keys.len() {
+        let (open, close) = quotes.pair();
         let len = open - 1 - name;
         let Some(first) = page
             .get(start + name..)
@@ -306,57 +640,65 @@ fn distinct(page: &[u8], start: usize, series: &Series, scratch: &mut Scratch) -
         else {
             return false;
         };
-        let mut text = u64::from_le_bytes(*first);
+        let mut key = u64::from_le_bytes(*first);
         if len < 8 {
-            text &= (1 << (8 * len)) - 1;
+            key &= (1 << (8 * len)) - 1;
         }
-        *key = text
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .wrapping_add((len as u64).wrapping_mul(0xd6e8_feb8_6659_fd93));
-        let bit = 1 << (*key >> 58);
-        met |= seen & bit;
-        seen |= bit;
+        // The end of a longer name tells more than its beginning.
+        if let Some(last) = page
+            .get(..start + open - 1)
+            .and_then(|rest| rest.last_chunk::<8>())
+            && len > 8
+        {
+            key = key.rotate_left(7) ^ u64::from_le_bytes(*last);
+        }
+        key = key.wrapping_add((len as u64).wrapping_mul(0xd6e8_feb8_6659_fd93));
+        let (earlier, rest) = keys.split_at_mut(n);
+        if earlier.contains(&key) {
+            return false;
+        }
+        rest[0] = key;
         name = close + 2;
     }
-    met == 0 || all_differ(keys)
-}
-
-#[inline(never)]
-fn all_differ(keys: &[u64]) -> bool {
-    keys.iter()
-        .enumerate()
-        .all(|(n, key)| !keys.iter().take(n).any(|earlier| earlier == key))
+    true
 }
 
 #[inline(always)]
-fn sample<'a>(
+fn sample(
     block: impl Block,
-    page: &'a [u8],
+    page: &[u8],
     start: usize,
     format: Format,
     limits: &Limits,
-    scratch: &mut Scratch,
-) -> Option<(Entry<'a>, usize)> {
-    let series = series(block, page, start, &mut scratch.quotes)?;
-    if series.labels > limits.labels
-        || series.len > limits.label_value_bytes
-        || !distinct(page, start, &series, scratch)
-    {
+    work: &mut Work,
+) -> Option<Verdict> {
+    let series = match repeat(block, page, start, &work.last) {
+        Some(series) => series,
+        None => {
+            let series = series(block, page, start, &mut work.more)?;
+            if series.labels > limits.labels
+                || series.backslash && series.len > 128
+                || series.high && std::str::from_utf8(page.get(start..start + series.len)?).is_err()
+                || !distinct(page, start, &series, work)
+            {
+                return None;
+            }
+            series
+        }
+    };
+    if series.len > limits.label_value_bytes {
         return None;
     }
 
     // The value runs from behind the blank to the next blank or newline, which is in this block or
     // the next; longer numbers are for `plain`.
     let value_at = start + series.len + 1;
-    let blank = series.len - series.last_base;
-    // Bits above the blank. (Two shifts: the blank may be the last bit.)
-    let above = u64::MAX << blank << 1;
-    let mut ends = (series.last.newline | series.last.space) & above;
-    let mut base = start + series.last_base;
+    let mut ends = series.ends;
+    let mut base = start + series.last;
     if ends == 0 {
         let mut spare = [0; 64];
         base += 64;
-        let next = block.classes(load(page, base, &mut spare));
+        let next = block.few(load(page, base, &mut spare));
         ends = next.newline | next.space;
         if ends == 0 {
             return None;
@@ -372,45 +714,18 @@ fn sample<'a>(
     if newline - start > limits.line_bytes {
         return None;
     }
-
-    let bytes = page.get(start..start + series.len)?;
-    let text = if series.high {
-        std::str::from_utf8(bytes).ok()?
-    } else {
-        // SAFETY: the masks of every block of the series said that no byte is above 0x7f.
-        unsafe { std::str::from_utf8_unchecked(bytes) }
-    };
-    // SAFETY: the name is ASCII, so what follows it begins a character; it is no longer than `text`.
-    let name = unsafe { text.get_unchecked(..series.brace) };
-    let labels = if series.labels == 0 {
-        Labels::NONE
-    } else if series.backslash && series.len > 128 {
-        Labels::scanned(text.get(series.brace + 1..)?, series.labels)
-    } else {
-        let second = if series.last_base == 0 {
-            0
-        } else {
-            scratch.quotes[1]
-        };
-        let quotes = [scratch.quotes[0], second];
-        // SAFETY: `series` found the text to be of the ordinary form with these labels and this
-        // brace; the quotes are those of its first two blocks, escaped ones left out, and in a
-        // longer text there are none.
-        Labels::marked(unsafe {
-            Marked::new(text, series.brace, series.labels, quotes, series.backslash)
-        })
-    };
-    let sample = Sample {
-        series: text,
-        name: Text::new(name, Escapes::None),
-        labels,
-        value,
-        value_offset: value_at,
-        value_len: value_end - value_at,
-        timestamp,
-        exemplar: "",
-    };
-    Some((Entry::Sample(sample), newline + 1))
+    work.last = Last { start, series };
+    let found = &mut work.found;
+    found.next = newline + 1;
+    found.name = series.brace;
+    found.len = series.len;
+    found.labels = series.labels;
+    found.quotes = series.quotes;
+    found.backslash = series.backslash;
+    found.value = value;
+    found.value_end = value_end;
+    found.timestamp = timestamp;
+    Some(Verdict::Sample)
 }
 
 /// Milliseconds up to the newline, in the text formats.
@@ -428,16 +743,18 @@ fn timestamp(page: &[u8], from: usize, format: Format) -> Option<(Option<i64>, u
     Some((Some(number::timestamp_ms(digits)?), from + len))
 }
 
+/// Where the name of a metadata line is.
+const NAME: usize = b"# HELP ".len();
+
 /// `# HELP name text` and `# TYPE name type`.
 #[inline(always)]
-fn metadata<'a>(
+fn metadata(
     block: impl Block,
-    page: &'a [u8],
+    page: &[u8],
     start: usize,
-    format: Format,
     limits: &Limits,
-) -> Option<(Entry<'a>, usize)> {
-    const NAME: usize = b"# HELP ".len();
+    found: &mut Found,
+) -> Option<Verdict> {
     let help = match page.get(start..)?.first_chunk::<NAME>()? {
         b"# HELP " => true,
         b"# TYPE " => false,
@@ -467,36 +784,24 @@ fn metadata<'a>(
     if end - start > limits.line_bytes {
         return None;
     }
-    let bytes = page.get(start + NAME..end)?;
-    let text = if high != 0 {
-        std::str::from_utf8(bytes).ok()?
-    } else {
-        // SAFETY: the masks of every block of the line said that no byte is above 0x7f.
-        unsafe { std::str::from_utf8_unchecked(bytes) }
-    };
-    let name = Text::new(text.get(..name_len)?, Escapes::None);
-    let text = text.get(name_len + 1..)?;
-    let entry = if help {
-        let escapes = match format {
-            _ if backslash == 0 => Escapes::None,
-            Format::OpenMetrics100 => Escapes::Quoted,
-            Format::Text004 | Format::Text100 => Escapes::Help,
-        };
-        Entry::Help {
-            name,
-            help: Text::with(text, escapes),
-        }
-    } else {
-        let kind = match text {
-            "counter" => MetricType::Counter,
-            "gauge" => MetricType::Gauge,
-            "histogram" => MetricType::Histogram,
-            "summary" => MetricType::Summary,
+    let text = page.get(start + name_end + 1..end)?;
+    if high != 0 && std::str::from_utf8(text).is_err() {
+        return None;
+    }
+    if !help {
+        found.kind = match text {
+            b"counter" => MetricType::Counter,
+            b"gauge" => MetricType::Gauge,
+            b"histogram" => MetricType::Histogram,
+            b"summary" => MetricType::Summary,
             _ => return None,
         };
-        Entry::Type { name, kind }
-    };
-    Some((entry, end + 1))
+    }
+    found.next = end + 1;
+    found.name = name_len;
+    found.len = end - start;
+    found.backslash = backslash != 0;
+    Some(if help { Verdict::Help } else { Verdict::Type })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! apart with a few masks a 64 bytes, without looking at bytes one by one.
 //!
 //! [`plain`](super::plain) is the grammar; this is a faster way to the same answer for the lines
-//! where the answer is easy. [`entry`] either gives the entry that `plain` would give, or `None`,
+//! where the answer is easy. [`Lines::entry`] either gives the entry that `plain` would give, or `None`,
 //! and then `plain` is asked: for anything out of the ordinary, every error, and whatever is rare
 //! enough that speed does not matter. So a variant can differ from `plain` in one way only, by
 //! taking a line and giving another entry for it; the tests and a fuzz target hold all of them to it.
@@ -29,7 +29,7 @@ pub(crate) mod marked;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub(crate) use line::{Scratch, entry};
+pub(crate) use line::Lines;
 
 /// Which implementation reads the lines. All give the same entries and errors.
 #[doc(hidden)]

@@ -5,13 +5,13 @@
 
 use std::arch::x86_64::*;
 
-use super::block::{Block, Classes, Few};
+use super::block::{Block, Classes, Few, String};
 
-/// The machine has AVX2 and carry-less multiplication.
+/// The machine has AVX2, carry-less multiplication and the bit instructions of its age.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Avx2(());
 
-/// The machine has AVX-512 with bytes, and carry-less multiplication.
+/// The machine has AVX-512 with bytes, carry-less multiplication and the bit instructions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Avx512(());
 
@@ -86,12 +86,35 @@ impl Block for Avx512 {
                 space: is(b' '),
                 equals: is(b'='),
                 comma: is(b','),
-                brace: is(b'{'),
                 colon: has(COLON),
                 digit: has(DIGIT),
                 word: has(WORD),
                 high: _mm512_movepi8_mask(v),
             }
+        }
+    }
+
+    #[inline(always)]
+    fn string(self, bytes: &[u8; 64]) -> String {
+        // SAFETY: `self` proves the instructions; the load reads the 64 bytes of the array.
+        unsafe {
+            let v = _mm512_loadu_si512(bytes.as_ptr().cast());
+            let is = |b: u8| _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8(b.cast_signed()));
+            String {
+                quote: is(b'"'),
+                unusual: is(b'\n') | is(b'\\') | _mm512_movepi8_mask(v),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn equal(self, a: &[u8; 64], b: &[u8; 64]) -> u64 {
+        // SAFETY: `self` proves the instructions; the loads read the 64 bytes of each array.
+        unsafe {
+            _mm512_cmpeq_epi8_mask(
+                _mm512_loadu_si512(a.as_ptr().cast()),
+                _mm512_loadu_si512(b.as_ptr().cast()),
+            )
         }
     }
 
@@ -102,6 +125,7 @@ impl Block for Avx512 {
             let v = _mm512_loadu_si512(bytes.as_ptr().cast());
             let is = |b: u8| _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8(b.cast_signed()));
             Few {
+                space: is(b' '),
                 newline: is(b'\n'),
                 backslash: is(b'\\'),
                 high: _mm512_movepi8_mask(v),
@@ -143,46 +167,93 @@ unsafe fn halves(bytes: &[u8; 64]) -> (__m256i, __m256i) {
     }
 }
 
+/// Where the bytes of both halves are `b`. (A function, not a closure: closures that hold
+/// instructions of features are not inlined.)
+///
+/// # Safety
+/// The machine has AVX2.
+#[inline(always)]
+unsafe fn is((low, high): (__m256i, __m256i), b: u8) -> u64 {
+    // SAFETY: the caller's; the instructions touch registers only.
+    unsafe {
+        let b = _mm256_set1_epi8(b.cast_signed());
+        signs(_mm256_cmpeq_epi8(low, b), _mm256_cmpeq_epi8(high, b))
+    }
+}
+
+/// Where the classes of both halves have one of `bits`.
+///
+/// # Safety
+/// The machine has AVX2.
+#[inline(always)]
+unsafe fn has((low, high): (__m256i, __m256i), bits: i8) -> u64 {
+    // SAFETY: the caller's; the instructions touch registers only.
+    unsafe {
+        let (bits, zero) = (_mm256_set1_epi8(bits), _mm256_setzero_si256());
+        !signs(
+            _mm256_cmpeq_epi8(_mm256_and_si256(low, bits), zero),
+            _mm256_cmpeq_epi8(_mm256_and_si256(high, bits), zero),
+        )
+    }
+}
+
+/// The classes of 32 bytes.
+///
+/// # Safety
+/// The machine has AVX2.
+#[inline(always)]
+unsafe fn class(v: __m256i) -> __m256i {
+    // SAFETY: the caller's for the instructions; the loads read the 16 bytes of the arrays.
+    unsafe {
+        let by_low = _mm256_broadcastsi128_si256(_mm_loadu_si128(BY_LOW.as_ptr().cast()));
+        let by_high = _mm256_broadcastsi128_si256(_mm_loadu_si128(BY_HIGH.as_ptr().cast()));
+        let half = _mm256_set1_epi8(0x0f);
+        let low = _mm256_shuffle_epi8(by_low, _mm256_and_si256(v, half));
+        let high_half = _mm256_and_si256(_mm256_srli_epi16::<4>(v), half);
+        _mm256_and_si256(low, _mm256_shuffle_epi8(by_high, high_half))
+    }
+}
+
 impl Block for Avx2 {
     #[inline(always)]
     fn classes(self, bytes: &[u8; 64]) -> Classes {
         // SAFETY: `self` proves the instructions, here and in the functions called.
         unsafe {
-            let (a, b) = halves(bytes);
-            let is = |c: u8| {
-                let c = _mm256_set1_epi8(c.cast_signed());
-                signs(_mm256_cmpeq_epi8(a, c), _mm256_cmpeq_epi8(b, c))
-            };
-            let by_low = _mm256_broadcastsi128_si256(_mm_loadu_si128(BY_LOW.as_ptr().cast()));
-            let by_high = _mm256_broadcastsi128_si256(_mm_loadu_si128(BY_HIGH.as_ptr().cast()));
-            let half = _mm256_set1_epi8(0x0f);
-            let class = |v: __m256i| {
-                let low = _mm256_shuffle_epi8(by_low, _mm256_and_si256(v, half));
-                let high_half = _mm256_and_si256(_mm256_srli_epi16::<4>(v), half);
-                _mm256_and_si256(low, _mm256_shuffle_epi8(by_high, high_half))
-            };
-            let (class_a, class_b) = (class(a), class(b));
-            let zero = _mm256_setzero_si256();
-            let has = |bits: i8| {
-                let bits = _mm256_set1_epi8(bits);
-                !signs(
-                    _mm256_cmpeq_epi8(_mm256_and_si256(class_a, bits), zero),
-                    _mm256_cmpeq_epi8(_mm256_and_si256(class_b, bits), zero),
-                )
-            };
+            let v = halves(bytes);
+            let classes = (class(v.0), class(v.1));
             Classes {
-                newline: is(b'\n'),
-                quote: is(b'"'),
-                backslash: is(b'\\'),
-                space: is(b' '),
-                equals: is(b'='),
-                comma: is(b','),
-                brace: is(b'{'),
-                colon: is(b':'),
-                digit: has(DIGIT),
-                word: has(WORD),
-                high: signs(a, b),
+                newline: is(v, b'\n'),
+                quote: is(v, b'"'),
+                backslash: is(v, b'\\'),
+                space: is(v, b' '),
+                equals: is(v, b'='),
+                comma: is(v, b','),
+                colon: is(v, b':'),
+                digit: has(classes, DIGIT),
+                word: has(classes, WORD),
+                high: signs(v.0, v.1),
             }
+        }
+    }
+
+    #[inline(always)]
+    fn string(self, bytes: &[u8; 64]) -> String {
+        // SAFETY: `self` proves the instructions, here and in the functions called.
+        unsafe {
+            let v = halves(bytes);
+            String {
+                quote: is(v, b'"'),
+                unusual: is(v, b'\n') | is(v, b'\\') | signs(v.0, v.1),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn equal(self, a: &[u8; 64], b: &[u8; 64]) -> u64 {
+        // SAFETY: `self` proves the instructions, here and in the functions called.
+        unsafe {
+            let (a, b) = (halves(a), halves(b));
+            signs(_mm256_cmpeq_epi8(a.0, b.0), _mm256_cmpeq_epi8(a.1, b.1))
         }
     }
 
@@ -190,15 +261,12 @@ impl Block for Avx2 {
     fn few(self, bytes: &[u8; 64]) -> Few {
         // SAFETY: `self` proves the instructions, here and in the functions called.
         unsafe {
-            let (a, b) = halves(bytes);
-            let is = |c: u8| {
-                let c = _mm256_set1_epi8(c.cast_signed());
-                signs(_mm256_cmpeq_epi8(a, c), _mm256_cmpeq_epi8(b, c))
-            };
+            let v = halves(bytes);
             Few {
-                newline: is(b'\n'),
-                backslash: is(b'\\'),
-                high: signs(a, b),
+                space: is(v, b' '),
+                newline: is(v, b'\n'),
+                backslash: is(v, b'\\'),
+                high: signs(v.0, v.1),
             }
         }
     }
