@@ -17,6 +17,7 @@ mod plain;
 mod text;
 
 pub use check::{Finding, FindingKind, check};
+pub(crate) use encoder::SeriesLabels;
 pub use encoder::{Encoder, Part, Refused};
 pub use entry::{Entry, Exemplar, Labels, Sample};
 pub use error::{Excerpt, ParseError, ParseErrorKind};
