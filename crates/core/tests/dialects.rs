@@ -62,8 +62,10 @@ struct Family {
     kind: MetricType,
     help: String,
     /// Labels without `le` and `quantile`, and the lines that have them.
-    series: Vec<(Vec<(String, String)>, Vec<Point>)>,
+    series: Vec<(OwnLabels, Vec<Point>)>,
 }
+
+type OwnLabels = Vec<(String, String)>;
 
 /// Suffix of the name, edge, value.
 type Point = (String, f64, f64);
