@@ -2,10 +2,11 @@
 
 use clap::Args;
 use tokenpath_core::{BoxSource, LabelSet};
+use tokenpath_scrape::Endpoint;
 use tokenpath_scrape::runner::Exporter;
-use tokenpath_scrape::{Endpoint, PageSource};
 use tokenpath_sim::vllm::{Layout, Release};
 use tokenpath_sim::{Config, Running, Server, Traffic, Twin};
+use tokenpath_vllm::VllmSource;
 
 use crate::cli::{ScrapeArguments, WebArguments};
 use crate::logging::{self, LogArguments};
@@ -79,11 +80,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             let endpoint: Endpoint = format!("http://{}", twin.local_addr())
                 .parse()
                 .map_err(Failure::runtime)?;
-            let source = PageSource::new(
-                endpoint,
-                tokenpath_vllm::compiled(),
-                arguments.scrape.page_source()?,
-            );
+            let source = VllmSource::new(endpoint, arguments.scrape.page_source()?);
             let options = arguments.scrape.source();
             let node = format!("demo-{}", index + 1);
             let labels = LabelSet::new(

@@ -1,5 +1,7 @@
 //! A source that is a page: its verdicts say what is wrong and what to do.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "support/fault_server.rs"]
 mod fault_server;
 

@@ -1,5 +1,7 @@
 //! The runner: sources at the same time, one reading for all, one deadline, nothing stale.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

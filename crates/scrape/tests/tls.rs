@@ -185,7 +185,7 @@ async fn says_what_is_wrong_with_a_certificate() {
     let files = Files::new();
     let ca = files.put("ca.pem", &authority.pem);
     for (identity, what) in [
-        (other.issue(), "unknown authority; set --ca-file"),
+        (other.issue(), "unknown authority; set --scrape.ca-file"),
         (
             authority.issue_for("127.0.0.1", (2001, 2002)),
             "has expired; renew it",
@@ -238,7 +238,7 @@ async fn shows_a_client_certificate() {
     let server = serve(&authority.issue(), Some(&clients)).await;
     let error = get(&client(&server, trusting(&ca))).await.unwrap_err();
     assert_eq!(error.reason(), Reason::Tls, "{error}");
-    assert!(error.to_string().contains("--client-cert-file"), "{error}");
+    assert!(error.to_string().contains("--scrape.cert-file"), "{error}");
 
     let ours = clients.issue_for("exporter", (2020, 2039));
     let shown = TlsOptions {

@@ -41,7 +41,7 @@ pub(crate) fn run(binaries: &Binaries, report: &mut Report) {
         report.check(
             &format!("{name}: OpenMetrics is accepted by the Python client"),
             || {
-                let ours = translate(binaries, file, &["--format", "openmetrics-1.0"])?;
+                let ours = translate(binaries, file, &["--output", "openmetrics-1.0"])?;
                 match &python {
                     Ok(python) => passed(format!(
                         "{} samples",
@@ -98,11 +98,35 @@ fn explained(binaries: &Binaries, file: &Path) -> Result<Verdict> {
         .map(|word| word.trim_matches([',', ';', '`', '"', '(', ')']))
         .collect();
     let theirs = String::from_utf8(std::fs::read(file)?)?;
-    let missing: Vec<&str> = page::declared(&theirs)
-        .filter(|name| !words.contains(name))
+    let samples = page::samples(&theirs)?;
+    let mut missing: Vec<&str> = samples
+        .iter()
+        .map(|sample| sample.name.as_str())
+        .filter(|name| !families_of(name).any(|family| words.contains(family)))
         .collect();
+    // In OpenMetrics the Python client declares `vllm:x` and writes samples of `vllm_x`.
+    missing.extend(page::declared(&theirs).filter(|name| {
+        let written = name.replace(':', "_");
+        let spellings = [format!("{name}_total"), format!("{written}_total"), written];
+        !words.contains(name) && !spellings.iter().any(|name| words.contains(name.as_str()))
+    }));
+    missing.dedup();
     ensure!(missing.is_empty(), "not mentioned: {missing:?}");
-    passed(format!("{} families", page::declared(&theirs).count()))
+    passed(format!(
+        "{} families, {} samples",
+        page::declared(&theirs).count(),
+        samples.len()
+    ))
+}
+
+/// The names that the family of a sample may have.
+fn families_of(sample: &str) -> impl Iterator<Item = &str> {
+    let suffixes = ["_bucket", "_sum", "_count", "_total", "_created", "_info"];
+    std::iter::once(sample).chain(
+        suffixes
+            .into_iter()
+            .filter_map(|suffix| sample.strip_suffix(suffix)),
+    )
 }
 
 /// The kinds that behave differently are there: both engines, two data-parallel engines, several
@@ -122,7 +146,7 @@ fn every_kind(pages: &[PathBuf]) -> Result<Verdict> {
                 && text.contains("vllm:num_requests_swapped"),
             text.contains("vllm:kv_cache_usage_perc"),
             text.contains("engine=\"1\""),
-            text.contains("pid=\""),
+            sum_before_buckets(&text),
             text.trim_end().ends_with("# EOF"),
         ];
         for ((_, seen), found) in kinds.iter_mut().zip(found) {
@@ -140,6 +164,12 @@ fn every_kind(pages: &[PathBuf]) -> Result<Verdict> {
         pages.len()
     );
     passed(format!("{} pages", pages.len()))
+}
+
+/// The Python client's multi-process mode writes the sum of a histogram before its buckets.
+fn sum_before_buckets(page: &str) -> bool {
+    let place = |suffix: &str| page.find(&format!("vllm:e2e_request_latency_seconds_{suffix}{{"));
+    matches!((place("sum"), place("bucket")), (Some(sum), Some(bucket)) if sum < bucket)
 }
 
 /// All `.txt` and `.prom` files below a folder, in order.

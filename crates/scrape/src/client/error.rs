@@ -187,11 +187,11 @@ impl Failure {
                 CertificateError::NotValidForName
                 | CertificateError::NotValidForNameContext { .. } => (
                     "the certificate is for another host name".into(),
-                    "use a name that is in it, or set --server-name",
+                    "use a name that is in it, or set --scrape.server-name",
                 ),
                 CertificateError::UnknownIssuer => (
                     "the certificate is signed by an unknown authority".into(),
-                    "set --ca-file to the authority's certificate",
+                    "set --scrape.ca-file to the authority's certificate",
                 ),
                 other => (
                     format!("the certificate is not accepted: {other}").into(),
@@ -208,7 +208,7 @@ impl Failure {
             ),
             rustls::Error::AlertReceived(alert) => (
                 format!("the target refused the TLS connection: {alert:?}").into(),
-                "it may want a client certificate: set --client-cert-file and --client-key-file",
+                "it may want a client certificate: set --scrape.cert-file and --scrape.key-file",
             ),
             other => (format!("the TLS connection failed: {other}").into(), ""),
         };
@@ -287,10 +287,12 @@ impl Failure {
         let what = format!("answered {status}");
         match status.as_u16() {
             401 => Self::new(Reason::Unauthorized, what)
-                .hint("it needs credentials, or others: set --bearer-token-file or basic auth"),
+                .hint("it needs credentials, or others: set --scrape.bearer-token-file, or --scrape.username and --scrape.password-file"),
             403 => Self::new(Reason::Forbidden, what)
                 .hint("the credentials, or their absence, do not allow this page"),
             404 => Self::new(Reason::Http, what).hint("is the path of the endpoint right?"),
+            508 => Self::new(Reason::WrongBackend, "this is this exporter itself".to_owned())
+                .hint("name the engine's own address"),
             500..=599 => Self::new(Reason::ServerError, what),
             _ => Self::new(Reason::Http, what),
         }

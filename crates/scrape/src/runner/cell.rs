@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::SourceOptions;
+use crate::Instance;
 
 /// What the runner knows after a reading.
 #[derive(Debug)]
@@ -67,11 +68,13 @@ pub(super) struct Cell {
     source: Arc<BoxSource>,
     labels: LabelSet,
     options: SourceOptions,
+    /// In whose name it is read.
+    runner: Instance,
     state: Arc<Mutex<State>>,
 }
 
 impl Cell {
-    pub(super) fn new(source: BoxSource, options: SourceOptions) -> Self {
+    pub(super) fn new(source: BoxSource, options: SourceOptions, runner: Instance) -> Self {
         let id = source.id().clone();
         let ours = [("backend", id.kind()), ("target", id.target())];
         let labels = LabelSet::new(ours.into_iter().chain(options.labels.iter()));
@@ -79,6 +82,7 @@ impl Cell {
             source: Arc::new(source),
             labels,
             options,
+            runner,
             state: Arc::default(),
         }
     }
@@ -145,9 +149,10 @@ impl Cell {
         drop(state);
         let source = Arc::clone(&self.source);
         let options = self.options.clone();
+        let runner = self.runner;
         let state = Arc::clone(&self.state);
         tokio::spawn(async move {
-            let reading = Arc::new(read(&source, &options, snapshot, deadline).await);
+            let reading = Arc::new(read(&source, &options, runner, snapshot, deadline).await);
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
             state.record(source.id(), &reading);
             state.flight = None;
@@ -163,6 +168,7 @@ impl Cell {
 async fn read(
     source: &Arc<BoxSource>,
     options: &SourceOptions,
+    runner: Instance,
     mut snapshot: Snapshot,
     deadline: Instant,
 ) -> Reading {
@@ -171,7 +177,7 @@ async fn read(
     // A task of its own, so that a panic stays in it.
     let mut task = tokio::spawn(async move {
         snapshot.clear();
-        let result = reader.collect(&mut snapshot).await;
+        let result = runner.reading(reader.collect(&mut snapshot)).await;
         (snapshot, result)
     });
     let (mut snapshot, result) = match timeout_at(deadline, &mut task).await {

@@ -8,6 +8,7 @@ mod cell;
 mod families;
 mod own;
 mod process;
+mod provider;
 mod selection;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +19,7 @@ use tokenpath_core::exposition::{Encoder, Format, Part};
 use tokenpath_core::{BoxSource, Desc, LabelSet, Snapshot, Source, SourceId};
 use tokio::time::Instant;
 
+use crate::Instance;
 use cell::{Cell, Outcome};
 pub use cell::{Reading, SourceStatus};
 pub use families::{build_info_name, own_families};
@@ -97,7 +99,7 @@ impl SourceOptions {
 /// let queue = Arc::new(Desc::new("shop_queue", MetricType::Gauge, Unit::None, "People waiting."));
 /// let mut exporter = Exporter::new();
 /// exporter.add(BoxSource::new(Shop(SourceId::new("shop", "till-1"), queue)), SourceOptions::new());
-/// let page = Arc::new(exporter).page(Format::Text004, tokio::time::Instant::now() + Duration::from_secs(5)).await;
+/// let page = exporter.page(Format::Text004, tokio::time::Instant::now() + Duration::from_secs(5)).await;
 /// let page = String::from_utf8(page).unwrap();
 /// assert!(page.contains("shop_queue{backend=\"shop\",target=\"till-1\"} 3\n"));
 /// assert!(page.contains("tokenpath_source_up{backend=\"shop\",target=\"till-1\"} 1\n"));
@@ -109,6 +111,7 @@ pub struct Exporter {
     spoken: Spoken,
     speakers: [Mutex<Speaker>; 2],
     started: SystemTime,
+    instance: Instance,
 }
 
 /// What one format's pages are made with, kept from page to page.
@@ -149,12 +152,14 @@ impl Exporter {
             spoken,
             speakers,
             started: SystemTime::now(),
+            instance: Instance::fresh(),
         }
     }
 
     /// Adds a source.
     pub fn add(&mut self, source: BoxSource, options: SourceOptions) {
-        self.cells.push(Arc::new(Cell::new(source, options)));
+        self.cells
+            .push(Arc::new(Cell::new(source, options, self.instance)));
     }
 
     /// The sources, in the order they were added.
@@ -192,7 +197,7 @@ impl Exporter {
     ///
     /// Dropping the future leaves the readings running to their own deadlines: another scraper may
     /// wait for them.
-    pub async fn page(self: &Arc<Self>, format: Format, deadline: Instant) -> Vec<u8> {
+    pub async fn page(&self, format: Format, deadline: Instant) -> Vec<u8> {
         // All are started before any is waited for.
         let flights: Vec<_> = self
             .cells

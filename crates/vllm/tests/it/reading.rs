@@ -538,6 +538,17 @@ fn accounts(name: &str, page: &Page, snapshot: &Snapshot, translator: &Translato
         left_out,
         "{name}"
     );
+    let expected = [
+        DropReason::LeftOut,
+        DropReason::Superseded,
+        DropReason::Sentinel,
+        DropReason::Outdated,
+    ];
+    for reason in DropReason::ALL {
+        if !expected.contains(&reason) {
+            assert_eq!(tally.dropped(reason), 0, "{name}: {reason:?}");
+        }
+    }
 }
 
 fn translator() -> Translator {
@@ -558,6 +569,7 @@ fn every_number_of_every_page_arrives() {
 #[test]
 fn every_number_of_the_larger_corpus_arrives() {
     let Some(corpus) = std::env::var_os("TOKENPATH_CORPUS") else {
+        eprintln!("TOKENPATH_CORPUS is not set: only the repository's own pages were read");
         return;
     };
     for path in page::pages(&Path::new(&corpus).join("fixtures/vllm")) {
