@@ -86,6 +86,12 @@ impl Matcher {
         }
     }
 
+    /// The name of the label.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
     /// Whether it holds for a set of labels, given as a look-up by name.
     pub(crate) fn holds<'v>(&self, value_of: impl Fn(&str) -> Option<&'v str>) -> bool {
         (value_of(&self.label).unwrap_or_default() == self.value) == self.equal
