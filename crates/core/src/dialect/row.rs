@@ -385,6 +385,13 @@ impl Row {
         &self.labels
     }
 
+    /// The labels that are added, with their values.
+    pub fn constants(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+        self.constants
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
+    }
+
     /// What values are multiplied by.
     #[must_use]
     pub const fn scale(&self) -> f64 {
