@@ -222,7 +222,7 @@ fn a_roll_up_and_two_dialects_allocate_nothing_once_warm() {
                 read.family(&tokens).sample(&labels, value);
                 read.family(&running).sample(&labels, value / 3.0);
                 // One value comes and goes, and one counter begins again.
-                if index == 0 || round % 3 != 0 {
+                if index == 0 || !round.is_multiple_of(3) {
                     read.family(&usage).sample(&labels, 0.29);
                 }
                 read.family(&blocks).sample(&labels, 1000.0);
