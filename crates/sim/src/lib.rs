@@ -78,10 +78,12 @@
 mod config;
 mod edges;
 mod engine;
+mod journal;
 mod kv;
 mod observed;
 mod random;
 mod server;
+mod traffic;
 mod truth;
 mod truth_json;
 mod twin;
