@@ -173,7 +173,11 @@ impl Engine {
 
     /// What happened since the last call, moved to the end of `out`.
     pub(crate) fn take_journal(&mut self, out: &mut Vec<Happening>) {
-        out.extend(self.journal.iter_mut().flat_map(|journal| journal.drain(..)));
+        out.extend(
+            self.journal
+                .iter_mut()
+                .flat_map(|journal| journal.drain(..)),
+        );
     }
 
     fn note(&mut self, happening: Happening) {
@@ -556,10 +560,8 @@ impl Engine {
             + machine.per_prompt_token_seconds * float(prompt_tokens) * self.prompt_slowdown
             + machine.per_kv_token_seconds * float(context) * self.step_slowdown;
         let jitter = self.random.log_normal(1.0, machine.jitter_sigma);
-        self.step_prompt_seconds = machine.per_prompt_token_seconds
-            * float(prompt_tokens)
-            * self.prompt_slowdown
-            * jitter;
+        self.step_prompt_seconds =
+            machine.per_prompt_token_seconds * float(prompt_tokens) * self.prompt_slowdown * jitter;
         if self.journal.is_some() {
             let admitted = self.running.len().saturating_sub(before);
             self.step = Some(journal::Step {

@@ -78,6 +78,7 @@
 mod config;
 mod edges;
 mod engine;
+mod http;
 mod journal;
 mod kv;
 mod observed;

@@ -109,12 +109,7 @@ fn draw_length(length: Length, random: &mut Random) -> u32 {
     tokens
 }
 
-fn draw_answer(
-    traffic: &Traffic,
-    tokens: u32,
-    room: u32,
-    random: &mut Random,
-) -> Answer {
+fn draw_answer(traffic: &Traffic, tokens: u32, room: u32, random: &mut Random) -> Answer {
     let mut at = random.unit();
     for (share, reason) in [
         (traffic.length_share, FinishReason::Length),
