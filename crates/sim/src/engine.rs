@@ -146,7 +146,7 @@ struct LogInterval {
 }
 
 impl Engine {
-    pub(crate) fn new(config: &Config, index: u32) -> Self {
+    pub(crate) fn new(config: &Config, index: u32, now: f64) -> Self {
         Self {
             random: Random::new(config.seed, 16 + u64::from(index)),
             pool: Pool::new(config.kv_blocks, config.traffic.shared_prefixes),
@@ -162,7 +162,10 @@ impl Engine {
             stopped: false,
             prompt_slowdown: 1.0,
             step_slowdown: 1.0,
-            log: LogInterval::default(),
+            log: LogInterval {
+                since: now,
+                ..LogInterval::default()
+            },
         }
     }
 
@@ -810,7 +813,7 @@ mod tests {
     /// Runs until nothing is left to do; the requests in the order they were done, each with the
     /// preemptions observed up to then.
     fn run(config: &Config, requests: Vec<Request>) -> (Vec<(u64, f64)>, EngineTruth) {
-        let mut engine = Engine::new(config, 0);
+        let mut engine = Engine::new(config, 0, 0.0);
         let mut truth = EngineTruth::new(config);
         for request in requests {
             engine.arrive(request, config, &mut truth, 0.0);

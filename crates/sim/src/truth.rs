@@ -137,6 +137,8 @@ pub struct Truth {
     pub config: Config,
     /// Virtual time in seconds since the start.
     pub now: f64,
+    /// Virtual time at which the server started.
+    pub started: f64,
     /// The engines, by index.
     pub engines: Vec<EngineTruth>,
     /// Requests rejected because too many waited.

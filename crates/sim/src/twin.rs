@@ -49,10 +49,15 @@ impl Twin {
     /// # Errors
     /// The first field of the configuration that makes no sense.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
+        Self::starting_at(config, 0.0)
+    }
+
+    /// A twin that starts, empty, when it is `now` already.
+    pub(crate) fn starting_at(config: Config, now: f64) -> Result<Self, ConfigError> {
         config.check()?;
         let mut twin = Self {
             engines: (0..config.engines)
-                .map(|index| Engine::new(&config, index))
+                .map(|index| Engine::new(&config, index, now))
                 .collect(),
             gaps: Random::new(config.seed, 1),
             shapes: Random::new(config.seed, 2),
@@ -62,7 +67,8 @@ impl Twin {
             next_engine: 0,
             done: Vec::new(),
             truth: Truth {
-                now: 0.0,
+                now,
+                started: now,
                 engines: (0..config.engines)
                     .map(|_| EngineTruth::new(&config))
                     .collect(),
@@ -70,7 +76,7 @@ impl Twin {
                 lora: vec![LoraUse {
                     running: 0,
                     waiting: 0,
-                    updated: 0.0,
+                    updated: now,
                 }],
                 http: (0..config.api_servers)
                     .map(|_| HttpTruth::default())
@@ -404,6 +410,6 @@ fn check_factor(factor: f64) -> Result<(), ConfigError> {
     }
 }
 
-fn request_bytes(prompt: u32) -> u64 {
+pub(crate) fn request_bytes(prompt: u32) -> u64 {
     180 + 4 * u64::from(prompt)
 }

@@ -340,7 +340,7 @@ static ROWS: &[Row] = &[
     // The process.
     row(
         "process_start_time_seconds",
-        Process(|t| t.config.start_unix_seconds),
+        Process(|t| t.config.start_unix_seconds + t.started),
     ),
     row(
         "process_cpu_seconds",

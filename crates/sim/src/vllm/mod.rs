@@ -8,7 +8,6 @@
 pub(crate) mod api;
 mod binding;
 mod layout;
-mod number;
 mod release;
 mod template;
 mod writer;
