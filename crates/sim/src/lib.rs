@@ -78,16 +78,27 @@
 mod config;
 mod edges;
 mod engine;
+pub mod gateway;
+pub mod gpu;
+mod http;
+mod journal;
 mod kv;
+pub mod limitador;
+mod number;
 mod observed;
+mod page;
 mod random;
 mod server;
+pub mod tgi;
+mod traffic;
 mod truth;
 mod truth_json;
 mod twin;
 pub mod vllm;
+pub mod world;
 
 pub use config::{Config, ConfigError, Length, Lora, Machine, Routing, Speculation, Traffic};
+pub use gpu::{Gpu, GpuConfig, GpuFleet, GpuLoad};
 pub use observed::Observed;
 pub use server::{BindError, Running, Server};
 pub use truth::{
@@ -95,3 +106,7 @@ pub use truth::{
     SpeculationTruth, Truth,
 };
 pub use twin::{ADVANCE_SECONDS_MAX, Twin};
+pub use world::{
+    Incident, Part, Role, RunningWorld, ServerConfig, ServerKind, Tenant, TenantTruth, World,
+    WorldConfig, WorldServer,
+};
