@@ -86,6 +86,12 @@ impl Matcher {
         }
     }
 
+    /// The name of the label.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
     /// Whether it holds for a set of labels, given as a look-up by name.
     pub(crate) fn holds<'v>(&self, value_of: impl Fn(&str) -> Option<&'v str>) -> bool {
         (value_of(&self.label).unwrap_or_default() == self.value) == self.equal
@@ -377,6 +383,13 @@ impl Row {
     #[must_use]
     pub fn label_rules(&self) -> &[LabelRule] {
         &self.labels
+    }
+
+    /// The labels that are added, with their values.
+    pub fn constants(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+        self.constants
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
     }
 
     /// What values are multiplied by.
