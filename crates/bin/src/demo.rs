@@ -8,10 +8,9 @@ use tokenpath_sim::vllm::{Layout, Release};
 use tokenpath_sim::{Config, Running, Server, Traffic, Twin};
 use tokenpath_vllm::VllmSource;
 
-use crate::cli::{ScrapeArguments, WebArguments};
-use crate::logging::{self, LogArguments};
+use crate::logging;
 use crate::run::Failure;
-use crate::serve::{self, Serving};
+use crate::serve::{self, Common, Serving};
 
 /// Where the demo listens unless told: on this machine only.
 const LISTEN: &str = "127.0.0.1:9410";
@@ -45,11 +44,7 @@ pub struct Arguments {
     )]
     speed: f64,
     #[command(flatten)]
-    scrape: ScrapeArguments,
-    #[command(flatten)]
-    web: WebArguments,
-    #[command(flatten)]
-    log: LogArguments,
+    common: Common,
 }
 
 fn release(name: &str) -> Result<Release, String> {
@@ -71,7 +66,7 @@ const MODELS: [&str; 3] = ["demo-llama-8b", "demo-qwen-14b", "demo-mistral-7b"];
 ///
 /// Where an address cannot be bound.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    logging::start(&arguments.log);
+    logging::start(&arguments.common.log);
     serve::runtime()?.block_on(async {
         let mut twins = Vec::new();
         let mut exporter = Exporter::new();
@@ -80,8 +75,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             let endpoint: Endpoint = format!("http://{}", twin.local_addr())
                 .parse()
                 .map_err(Failure::runtime)?;
-            let source = VllmSource::new(endpoint, arguments.scrape.page_source()?);
-            let options = arguments.scrape.source();
+            let source = VllmSource::new(endpoint, arguments.common.scrape.page_source());
+            let options = arguments.common.scrape.source();
             let node = format!("demo-{}", index + 1);
             let labels = LabelSet::new(
                 [("node", node.as_str())]
@@ -94,8 +89,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             );
             twins.push((release.name(), twin));
         }
-        let serving =
-            Serving::bind(exporter, &arguments.web, LISTEN, arguments.scrape.timeout).await?;
+        let serving = Serving::bind(
+            exporter,
+            &arguments.common.web,
+            LISTEN,
+            arguments.common.scrape.timeout,
+        )
+        .await?;
         println!("{}", introduction(&serving.url, &twins));
         serving.until(serve::stop_signal()?).await;
         for (_, twin) in twins {

@@ -10,4 +10,5 @@ pub mod metrics;
 pub mod parse;
 pub mod run;
 pub mod serve;
+pub mod sources;
 pub mod translate;

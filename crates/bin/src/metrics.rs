@@ -76,9 +76,11 @@ struct Origin {
 /// All families: the shared ones, then those of each backend, then our own state.
 fn descs() -> Vec<Arc<Desc>> {
     let mut all: Vec<Arc<Desc>> = tokenpath::families().to_vec();
-    for backend in backends::ALL {
-        all.extend((backend.compiled)().describe().iter().cloned());
-    }
+    all.extend(
+        backends::ALL
+            .iter()
+            .flat_map(|backend| (backend.describe)()),
+    );
     all.extend(tokenpath_scrape::runner::own_families().iter().cloned());
     let mut seen = std::collections::HashSet::new();
     all.retain(|desc| seen.insert(desc.name().to_owned()));
@@ -88,7 +90,7 @@ fn descs() -> Vec<Arc<Desc>> {
 fn reference() -> Vec<Family> {
     let compiled: Vec<_> = backends::ALL
         .iter()
-        .map(|backend| (backend, (backend.compiled)()))
+        .filter_map(|backend| Some((backend, (backend.page?.compiled)())))
         .collect();
     let origins = |desc: &Desc| {
         let rows = compiled.iter().flat_map(|(backend, compiled)| {

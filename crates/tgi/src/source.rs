@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokenpath_core::exposition::Format;
+use tokenpath_core::translate::Report;
 use tokenpath_core::{CollectError, Desc, Snapshot, Source, SourceId};
 use tokenpath_scrape::{Client, ClientOptions, Endpoint, Page, SetupError, verdict};
 use tokio::sync::Mutex;
@@ -102,6 +103,13 @@ impl TgiSource {
             Ok(_) => Info::from_json(page.bytes()).ok(),
             Err(_) => None,
         })
+    }
+}
+
+impl TgiSource {
+    /// What became of each family of the newest page that had something new.
+    pub async fn report(&self) -> Report {
+        self.state.lock().await.translator.report().clone()
     }
 }
 

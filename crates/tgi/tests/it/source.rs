@@ -60,6 +60,7 @@ async fn page_and_info_become_one_snapshot() {
         1,
         "it is kept"
     );
+    assert!(source.report().await.any_mapped());
     for family in out.shape().families() {
         let described = source.describe().iter().any(|desc| desc == family.desc());
         assert!(described, "{}", family.desc().name());

@@ -463,88 +463,130 @@ fn series(block: impl Block, page: &[u8], start: usize, more: &mut [u64; MORE]) 
     None
 }
 
-/// The sample before, which the next one mostly is the like of: one bucket follows another.
+/// The series before, which the next one mostly is the like of: one bucket follows another.
 #[derive(Clone, Copy)]
 struct Last {
+    /// Whether it is of use: with labels, shorter than 128 bytes, all ASCII, without backslashes.
+    usable: bool,
     start: usize,
-    series: Series,
+    len: usize,
+    brace: usize,
+    labels: usize,
+    quotes: [u64; 2],
 }
 
 impl Last {
     const NONE: Self = Self {
+        usable: false,
         start: 0,
-        series: Series {
-            len: 0,
-            brace: 0,
-            labels: 0,
-            high: false,
-            backslash: false,
-            last: 0,
-            ends: 0,
-            quotes: [0; 2],
-        },
+        len: 0,
+        brace: 0,
+        labels: 0,
+        quotes: [0; 2],
     };
+
+    #[inline(always)]
+    const fn new(start: usize, series: &Series) -> Self {
+        let Series {
+            len,
+            brace,
+            labels,
+            high,
+            backslash,
+            quotes,
+            ..
+        } = *series;
+        let usable = labels != 0 && len < 128 && !high && !backslash;
+        Self {
+            usable,
+            start,
+            len,
+            brace,
+            labels,
+            quotes,
+        }
+    }
+}
+
+/// The bits below a bit.
+#[inline(always)]
+const fn below(bit: usize) -> u64 {
+    (1 << bit) - 1
 }
 
 /// The series at `start`, if it differs from the last one in the value of one label only. The rest
-/// was judged before, so that comparing it is enough. Series of up to 128 bytes, all ASCII.
+/// was judged before, so that comparing it is enough.
 #[inline(always)]
-fn repeat(block: impl Block, page: &[u8], start: usize, last: &Last) -> Option<Series> {
-    let series = &last.series;
-    if series.labels == 0 || series.len >= 128 || series.high || series.backslash {
+fn repeat(block: impl Block, page: &[u8], start: usize, last: &mut Last) -> Option<Series> {
+    if !last.usable {
         return None;
     }
     let at = |from: usize| {
         page.get(from..from + 64)
             .and_then(|block| block.first_chunk::<64>())
     };
-    let mut same = (!block.equal(at(last.start)?, at(start)?)).trailing_zeros() as usize;
-    if same == 64 {
-        same += (!block.equal(at(last.start + 64)?, at(start + 64)?)).trailing_zeros() as usize;
-        if same == 128 {
+    // The block in which the two differ, and how many quotes are before it.
+    let mut base = 0;
+    let mut here = at(start)?;
+    let mut quotes = last.quotes[0];
+    let mut before = 0;
+    let mut differs = !block.equal(at(last.start)?, here);
+    if differs == 0 {
+        base = 64;
+        here = at(start + 64)?;
+        before = quotes.count_ones();
+        quotes = last.quotes[1];
+        differs = !block.equal(at(last.start + 64)?, here);
+        if differs == 0 {
             return None;
         }
     }
-    let quotes = u128::from(series.quotes[0]) | u128::from(series.quotes[1]) << 64;
-    let before = quotes & !(u128::MAX << same);
+    let same = differs.trailing_zeros() as usize;
+    let string = block.string(here);
     // The difference begins inside a string where an odd number of quotes is before it.
-    if before.count_ones() & 1 == 0 {
+    before += (quotes & below(same)).count_ones();
+    let closing = quotes & !below(same);
+    let now = string.quote & !below(same);
+    if before & 1 == 0
+        || closing == 0
+        || now == 0
+        || string.unusual & now.wrapping_sub(1) & !now & !below(same) != 0
+    {
         return None;
     }
-    let closing = (quotes >> same).trailing_zeros() as usize + same;
-    let string = block.string(at(start + same)?);
-    let len = string.quote.trailing_zeros() as usize;
-    if len == 64 || string.unusual & !(u64::MAX << len) != 0 {
+    let closing = closing.trailing_zeros() as usize;
+    let now = now.trailing_zeros() as usize;
+    // From the closing quote to the blank, both included, in 64 bytes.
+    let rest = last.len + 1 - (base + closing);
+    let differs = !block.equal(at(last.start + base + closing)?, at(start + base + now)?);
+    let len = last.len + now - closing;
+    if (differs.trailing_zeros() as usize) < rest || len >= 128 {
         return None;
     }
-    let now = same + len;
-    // From the closing quote to the blank, both included.
-    let rest = series.len + 1 - closing;
-    let differs = !block.equal(at(last.start + closing)?, at(start + now)?);
-    let moved = series.len + now - closing;
-    if (differs.trailing_zeros() as usize) < rest || rest > 64 || moved >= 128 {
-        return None;
+    if base != 0 {
+        last.quotes[1] = string.quote & below(len - 64);
+    } else if len < 64 {
+        last.quotes = [string.quote & below(len), 0];
+    } else {
+        last.quotes = [
+            string.quote,
+            block.string(at(start + 64)?).quote & below(len - 64),
+        ];
     }
-    let quotes = before | quotes >> closing << now;
+    last.start = start;
+    last.len = len;
     // The value is behind the blank, in a block that begins there.
-    let few = block.few(at(start + moved + 1)?);
+    let few = block.few(at(start + len + 1)?);
     Some(Series {
-        len: moved,
-        last: moved + 1,
+        len,
+        brace: last.brace,
+        labels: last.labels,
+        high: false,
+        backslash: false,
+        last: len + 1,
         ends: few.newline | few.space,
-        quotes: [low(quotes), low(quotes >> 64)],
-        ..*series
+        quotes: last.quotes,
     })
-}
-
-/// The lower half.
-#[inline(always)]
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the lower half is what is asked for"
-)]
-const fn low(bits: u128) -> u64 {
-    bits as u64
 }
 
 /// Whether no label name occurs twice; may say no where `plain` would say yes.
@@ -672,7 +714,7 @@ fn sample(
     limits: &Limits,
     work: &mut Work,
 ) -> Option<Verdict> {
-    let series = match repeat(block, page, start, &work.last) {
+    let series = match repeat(block, page, start, &mut work.last) {
         Some(series) => series,
         None => {
             let series = series(block, page, start, &mut work.more)?;
@@ -683,6 +725,7 @@ fn sample(
             {
                 return None;
             }
+            work.last = Last::new(start, &series);
             series
         }
     };
@@ -714,7 +757,6 @@ fn sample(
     if newline - start > limits.line_bytes {
         return None;
     }
-    work.last = Last { start, series };
     let found = &mut work.found;
     found.next = newline + 1;
     found.name = series.brace;
