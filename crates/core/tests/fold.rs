@@ -23,7 +23,11 @@ fn write(rows: &[Row], counter: &Arc<Desc>, histogram: &Arc<Desc>, out: &mut Sna
         let value = f64::from(*value);
         out.family(counter).sample(&labels, value);
         // Edges differ from tenant to tenant: all have the last.
-        let edges = [f64::from(tenant.len() as u8), 10.0, f64::INFINITY];
+        let edges = [
+            if tenant.len() > 2 { 3.0 } else { 2.0 },
+            10.0,
+            f64::INFINITY,
+        ];
         let buckets = edges.map(|le| Bucket { le, count: value });
         let observed = Histogram {
             buckets: buckets.into(),
@@ -38,7 +42,8 @@ fn write(rows: &[Row], counter: &Arc<Desc>, histogram: &Arc<Desc>, out: &mut Sna
 fn naive(rows: &[Row], kept: &BoundedValues) -> BTreeMap<String, f64> {
     let mut seen = BTreeMap::new();
     for (tenant, zone, value) in rows {
-        seen.entry((*tenant, *zone)).or_insert(f64::from(*value));
+        seen.entry((*tenant, *zone))
+            .or_insert_with(|| f64::from(*value));
     }
     let mut sums = BTreeMap::new();
     for ((tenant, _), value) in seen {
