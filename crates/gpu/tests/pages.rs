@@ -19,7 +19,18 @@ const EVERYTHING: &str = "count 2\nprocess 0 7 4096 compute\n\
     value field:38:0 * 5\nvalue field:45:0 * 6\nvalue field:52:0 * 7\nvalue field:59:0 * 8\n";
 
 fn everything() -> Snapshot {
-    Rig::new(EVERYTHING).settled()
+    let rig = Rig::new(EVERYTHING);
+    rig.settled();
+    // Errors count from the first sample on.
+    rig.fake
+        .control(&format!("{EVERYTHING}xid 0 79 1\nxid 1 79 1\n"));
+    rig.page("XID errors on both", |page| {
+        ["0", "1"].iter().all(|gpu| {
+            let uuid = format!("GPU-0000000{gpu}");
+            let labels = [("gpu", *gpu), ("uuid", uuid.as_str())];
+            page.value("gpu_xid_events_total", &labels) == Some(1.0)
+        })
+    })
 }
 
 fn write(snapshot: &Snapshot, format: Format, spoken: Spoken) -> String {

@@ -22,6 +22,9 @@ pub enum Quantity {
     Diff(Text, Text),
     /// Both together.
     Sum(Text, Text),
+    /// Of a family's series that differ in one label only: the number that this label has in the one
+    /// with the largest value. The code of the newest event, where the family is the time of each.
+    LabelOfLargest(Text, Text),
 }
 
 impl Quantity {
@@ -32,7 +35,8 @@ impl Quantity {
             Self::Family(family)
             | Self::Ratio(family, _)
             | Self::Diff(family, _)
-            | Self::Sum(family, _) => family,
+            | Self::Sum(family, _)
+            | Self::LabelOfLargest(family, _) => family,
         }
     }
 
@@ -40,7 +44,7 @@ impl Quantity {
     #[must_use]
     pub fn second(&self) -> Option<&str> {
         match self {
-            Self::Family(_) => None,
+            Self::Family(_) | Self::LabelOfLargest(..) => None,
             Self::Ratio(_, second) | Self::Diff(_, second) | Self::Sum(_, second) => Some(second),
         }
     }
@@ -53,6 +57,9 @@ impl fmt::Display for Quantity {
             Self::Ratio(first, second) => write!(f, "ratio({first}, {second})"),
             Self::Diff(first, second) => write!(f, "diff({first}, {second})"),
             Self::Sum(first, second) => write!(f, "sum({first}, {second})"),
+            Self::LabelOfLargest(family, label) => {
+                write!(f, "label_of_largest({family}, {label})")
+            }
         }
     }
 }
@@ -254,6 +261,19 @@ impl Row {
         kind: MetricType,
     ) -> Self {
         let quantity = Quantity::Sum(first.into(), second.into());
+        Self::of(quantity, name.into(), kind)
+    }
+
+    /// The number that `label` has in the series of `family` with the largest value, among those that
+    /// differ in it only.
+    #[must_use]
+    pub fn label_of_largest(
+        family: impl Into<Text>,
+        label: impl Into<Text>,
+        name: impl Into<Text>,
+        kind: MetricType,
+    ) -> Self {
+        let quantity = Quantity::LabelOfLargest(family.into(), label.into());
         Self::of(quantity, name.into(), kind)
     }
 

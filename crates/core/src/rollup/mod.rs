@@ -102,7 +102,8 @@ impl RollUp {
     /// rules of a page (those of the source win, the others become `exported_…`), so that `out` goes
     /// on a page without any.
     ///
-    /// Hand in the same parts in the same order each time, without those that could not be read.
+    /// Hand in the same parts in the same order each time, without those that could not be read, and
+    /// never an older reading of a part after a newer one: a counter that falls began again.
     pub fn run(&mut self, parts: &[Part<'_>], out: &mut Snapshot) {
         if !self.plan.fits(parts) {
             self.plan.make(&self.over, parts);
