@@ -14,7 +14,9 @@ const POWER_SECONDS: f64 = 1.5;
 const HEAT_SECONDS: f64 = 25.0;
 /// Degrees above the inlet for each watt.
 const CELSIUS_PER_WATT: f64 = 0.062;
-/// Highest and lowest share of the top clock that a hot GPU falls to.
+/// Most degrees above the slowdown temperature.
+const OVERSHOOT_CELSIUS_MAX: f64 = 9.0;
+/// Lowest share of the top clock that a hot GPU falls to.
 const CLOCK_SHARE_MIN: f64 = 0.45;
 
 /// What the GPUs of a fleet are.
@@ -412,8 +414,10 @@ impl Gpu {
 
         let heat = self.power_watts * CELSIUS_PER_WATT / self.cooling;
         let settled = config.inlet_celsius + heat;
+        // Beyond this the hardware brakes as hard as it must.
+        let most = config.slowdown_celsius + OVERSHOOT_CELSIUS_MAX;
         self.temperature_celsius =
-            approach(self.temperature_celsius, settled, seconds, HEAT_SECONDS);
+            approach(self.temperature_celsius, settled, seconds, HEAT_SECONDS).min(most);
         let memory = config.inlet_celsius + 9.0 + heat * (0.85 + 0.2 * self.dram_active);
         self.memory_temperature_celsius = approach(
             self.memory_temperature_celsius,

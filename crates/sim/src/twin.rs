@@ -109,7 +109,7 @@ impl Twin {
     /// Lets virtual time pass until `time`, at most [`ADVANCE_SECONDS_MAX`] ahead; a time that has
     /// passed already changes nothing.
     pub fn advance_to(&mut self, time: f64) {
-        if time.is_nan() || time <= self.truth.now {
+        if time.is_nan() || time < self.truth.now {
             return;
         }
         let end = time.min(self.truth.now + ADVANCE_SECONDS_MAX);

@@ -1,6 +1,10 @@
 //! What must hold in any world: the same requests counted the same by users, quotas, gateway and
 //! engines.
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "counts of a short run are exact"
+)]
 
 use tokenpath_sim::gateway::{Decision, Gateway, Names, Outcome};
 use tokenpath_sim::limitador::Counts;
@@ -234,15 +238,15 @@ fn a_world_is_the_same_however_its_time_is_cut() {
 fn books_balance_after_every_incident() {
     for incident in Incident::ALL {
         let mut world = world(WorldConfig::default());
-        world.advance(10.0);
+        world.advance(5.0);
         world.incident(incident);
         world.incident(incident);
         assert_eq!(world.incidents().collect::<Vec<_>>(), [incident]);
-        world.advance(15.0);
+        world.advance(6.0);
         world.end_incident(incident);
         world.end_incident(incident);
         assert_eq!(world.incidents().count(), 0);
-        run_dry(&mut world, 10.0);
+        run_dry(&mut world, 4.0);
         for (tenant, truth) in world.tenants() {
             let ended = truth.limited + truth.completed + truth.failed + truth.hung_up;
             assert_eq!(
@@ -294,7 +298,7 @@ fn engines(world: &World, of: impl Fn(&tokenpath_sim::EngineTruth) -> f64) -> f6
 
 #[test]
 fn a_queue_storm_makes_requests_wait_in_engines_and_gateway() {
-    let (quiet, storm) = compare(Incident::QueueStorm, 60.0);
+    let (quiet, storm) = compare(Incident::QueueStorm, 40.0);
     let p95 = |world: &World| {
         world.servers()[3]
             .tgi()
@@ -318,7 +322,7 @@ fn a_queue_storm_makes_requests_wait_in_engines_and_gateway() {
 
 #[test]
 fn thrashing_caches_hit_nothing_and_preempt() {
-    let (quiet, thrash) = compare(Incident::CacheThrash, 60.0);
+    let (quiet, thrash) = compare(Incident::CacheThrash, 40.0);
     let hits = |world: &World| engines(world, |e| e.prefix_hits as f64);
     let preemptions = |world: &World| engines(world, |e| e.preemptions as f64);
     assert!(hits(&thrash) < 0.6 * hits(&quiet));
@@ -347,12 +351,15 @@ fn a_flood_is_limited_and_the_others_are_served() {
 
 #[test]
 fn a_hot_gpu_throttles_and_slows_its_engine() {
-    let (quiet, hot) = compare(Incident::GpuHot, 180.0);
+    let (quiet, hot) = compare(Incident::GpuHot, 100.0);
     let first = |world: &World| world.gpus().unwrap().gpus()[0].clone();
     assert!(!first(&quiet).thermal_throttle);
-    assert!(first(&hot).thermal_throttle, "{:?}", first(&hot));
-    assert!(first(&hot).sm_clock_hertz < first(&quiet).sm_clock_hertz);
-    assert!(hot.gpus().unwrap().slowdown(0) > 1.05);
+    assert!(
+        first(&hot).thermal_throttle_seconds > 20.0,
+        "{:?}",
+        first(&hot)
+    );
+    assert!(first(&hot).temperature_celsius > first(&quiet).temperature_celsius + 20.0);
     let prefill = |world: &World| {
         let engine = &world.servers()[0].truth().engines[0];
         engine.observed(Quantity::Prefill).sum() / engine.observed(Quantity::Prefill).count() as f64
@@ -366,9 +373,9 @@ fn slow_phases_are_slow() {
         let sum = engines(world, |e| e.observed(quantity).sum());
         sum / engines(world, |e| e.observed(quantity).count() as f64)
     };
-    let (quiet, slow) = compare(Incident::SlowPrefill, 60.0);
+    let (quiet, slow) = compare(Incident::SlowPrefill, 30.0);
     assert!(mean(&slow, Quantity::Prefill) > 2.0 * mean(&quiet, Quantity::Prefill));
-    let (quiet, slow) = compare(Incident::SlowDecode, 60.0);
+    let (quiet, slow) = compare(Incident::SlowDecode, 30.0);
     assert!(mean(&slow, Quantity::InterToken) > 2.0 * mean(&quiet, Quantity::InterToken));
 }
 

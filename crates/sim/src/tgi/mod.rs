@@ -6,6 +6,10 @@
 pub(crate) mod api;
 mod page;
 #[cfg(test)]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts of a short run are exact"
+)]
 mod tests;
 
 use std::collections::BTreeMap;

@@ -179,7 +179,7 @@ impl Default for Limitador {
                     name: "llm/chat".to_owned(),
                     counts: Counts::Tokens,
                     limits: vec![
-                        limit("tokens-free", 60_000, Some("free")),
+                        limit("tokens-free", 90_000, Some("free")),
                         limit("tokens-standard", 400_000, Some("standard")),
                         limit("tokens-premium", 2_000_000, Some("premium")),
                     ],

@@ -321,7 +321,7 @@ impl World {
         }
         match incident {
             Incident::CacheThrash => self.resize_caches(),
-            Incident::GpuHot => self.with_gpus(|gpus| gpus.set_cooling(0, 0.3)),
+            Incident::GpuHot => self.with_gpus(|gpus| gpus.set_cooling(0, 0.2)),
             Incident::Xid => self.with_gpus(|gpus| gpus.report_xid(0, 94)),
             Incident::GpuLost => {
                 self.with_gpus(|gpus| {
