@@ -389,16 +389,21 @@ pub(crate) mod json {
         let counters: Vec<CounterJson<'_>> = serde_json::from_slice(json)?;
         let window = |counter: CounterJson<'_>| {
             let Variables(variables) = counter.set_variables;
-            let keep = options.keep.iter().filter_map(|(name, ours)| {
-                let value = variable(&variables, name)?;
-                Some((ours.clone(), value.to_owned()))
-            });
+            let mut labels: Vec<(String, String)> = Vec::new();
+            for (name, ours) in &options.keep {
+                let value = variable(&variables, name).filter(|value| !value.is_empty());
+                let free =
+                    TenantOptions::may_keep(ours) && labels.iter().all(|(known, _)| known != ours);
+                if let Some(value) = value.filter(|_| free) {
+                    labels.push((ours.clone(), value.to_owned()));
+                }
+            }
             Window {
                 tenant: options
                     .of_variables(&variables)
                     .unwrap_or_default()
                     .to_owned(),
-                labels: keep.collect(),
+                labels,
                 remaining: counter
                     .remaining
                     .map(|remaining| unwrapped(counter.limit.max_value, remaining)),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokenpath_core::exposition::Format;
+use tokenpath_core::translate::Report;
 use tokenpath_core::{CollectError, Desc, Snapshot, Source, SourceId};
 use tokenpath_scrape::{Client, ClientOptions, Endpoint, Page, SetupError, verdict};
 use tokio::sync::Mutex;
@@ -251,6 +252,13 @@ fn path(endpoint: &Endpoint, resource: Resource, namespace: &str) -> Option<Stri
         }
     }
     Some(endpoint.beside(&name))
+}
+
+impl LimitadorSource {
+    /// What became of each family of the newest page that had something new.
+    pub async fn report(&self) -> Report {
+        self.state.lock().await.translator.report().clone()
+    }
 }
 
 impl Source for LimitadorSource {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 /// What tenants over the cap are called together.
@@ -21,7 +21,8 @@ pub struct TenantOptions {
     /// `descriptors[0]["auth.identity.userid"]`.
     pub names: Vec<String>,
     /// More labels or variables to keep, with what they are called on our page. They should have few
-    /// values. All others are added up.
+    /// values. All others are added up. One that is called as a label of ours (`tenant`, `namespace`,
+    /// `limit`, `decision`, `window_seconds`), or as one kept before it, gives way.
     pub keep: Vec<(String, String)>,
     /// Shows a keyed hash instead of the tenant's name.
     pub hash: Option<TenantHash>,
@@ -41,6 +42,11 @@ impl Default for TenantOptions {
 }
 
 impl TenantOptions {
+    /// Whether a label may be kept under a name.
+    pub(crate) fn may_keep(ours: &str) -> bool {
+        !["tenant", "namespace", "limit", "decision", "window_seconds"].contains(&ours)
+    }
+
     /// The tenant of a series of the metrics page.
     pub(crate) fn of_labels<'l>(&self, label: impl Fn(&str) -> Option<&'l str>) -> Option<&'l str> {
         let named = self.names.iter().filter_map(|name| label(name));

@@ -190,7 +190,14 @@ fn relabel(
         ours("limit", label(LIMIT).unwrap_or_default().into());
     }
     for (name, kept) in &options.tenants.keep {
-        ours(kept, label(name).unwrap_or_default().into());
+        let value = label(name).filter(|value| !value.is_empty());
+        if let Some(value) = value.filter(|_| TenantOptions::may_keep(kept)) {
+            let there = series.labels.iter().any(|(known, _)| known == kept);
+            if !there {
+                let label = (Cow::Owned(kept.clone()), Cow::Owned(value.to_owned()));
+                series.labels.push(label);
+            }
+        }
     }
     if hits && options.tokens.contains(namespace) {
         series.desc = Arc::clone(shared(&tenants::TOKENS));

@@ -252,7 +252,13 @@ fn a_window_that_is_over_is_absent() {
 fn further_labels_are_kept_where_asked_for() {
     let mut options = options(10);
     options.tenants.names = vec!["api_key".into()];
-    options.tenants.keep = vec![("model".into(), "model_name".into())];
+    let keep = [
+        ("model", "model_name"),
+        ("site", "tenant"),
+        ("site", "limit"),
+        ("api_key", "model_name"),
+    ];
+    options.tenants.keep = keep.map(|(name, ours)| (name.into(), ours.into())).into();
     let mut translator = LimitadorTranslator::new(options);
     let mut out = Snapshot::new();
     let text = recorded("limitador", "limitador-2.4.0-dev-labels-t2-all.txt");

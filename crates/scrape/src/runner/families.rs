@@ -40,6 +40,8 @@ families! {
         "Readings that were due while the one before still ran.";
     CERTIFICATE = "tokenpath_source_certificate_expiry_timestamp_seconds", Gauge, Seconds, &["backend", "target"],
         "When the certificate that the target shows ends; absent without TLS.";
+    FOLDED = "tokenpath_labels_folded_total", Counter, None, &["backend", "target", "label"],
+        "Values of a label that share one series because there were more than its limit.";
     PROCESS_CPU = "process_cpu_seconds_total", Counter, Seconds, &[],
         "Processor time of this exporter, user and system.";
     PROCESS_RESIDENT = "process_resident_memory_bytes", Gauge, Bytes, &[],

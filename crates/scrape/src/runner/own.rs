@@ -7,9 +7,9 @@ use tokenpath_core::{DropReason, Label, Reason, Snapshot};
 
 use super::cell::{Cell, Outcome, unix_seconds};
 use super::families::{
-    BUILD_INFO, CERTIFICATE, DROPPED, DURATION, ERRORS, LAST_SUCCESS, PROCESS_CPU, PROCESS_MAX_FDS,
-    PROCESS_OPEN_FDS, PROCESS_RESIDENT, PROCESS_START, PROCESS_THREADS, PROCESS_VIRTUAL, SAMPLES,
-    SKIPPED, UNMAPPED, UP,
+    BUILD_INFO, CERTIFICATE, DROPPED, DURATION, ERRORS, FOLDED, LAST_SUCCESS, PROCESS_CPU,
+    PROCESS_MAX_FDS, PROCESS_OPEN_FDS, PROCESS_RESIDENT, PROCESS_START, PROCESS_THREADS,
+    PROCESS_VIRTUAL, SAMPLES, SKIPPED, UNMAPPED, UP,
 };
 use super::process;
 
@@ -54,6 +54,11 @@ fn write_source(out: &mut Snapshot, labels: &[Label<'_>], cell: &Cell, outcome: 
             .sample(labels, unix_seconds(success));
     }
     out.family(&SKIPPED).sample(labels, totals.skipped as f64);
+    for (label, folded) in &totals.folded {
+        let mut folding = labels.to_vec();
+        folding.push(("label", label));
+        out.family(&FOLDED).sample(&folding, *folded as f64);
+    }
     let mut reasoned = labels.to_vec();
     reasoned.push(("reason", ""));
     let last = reasoned.len() - 1;
