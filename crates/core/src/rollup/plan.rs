@@ -150,9 +150,7 @@ impl Plan {
         let (combined, alone) = self.groups(over, parts);
         let mut totals: HashMap<Box<str>, Total> = HashMap::new();
         for mut total in self.totals.drain(..) {
-            for member in &mut total.members {
-                member.live = None;
-            }
+            total.gather();
             totals.insert(total.key.clone(), total);
         }
         let mut target = Snapshot::new();
