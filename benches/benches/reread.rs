@@ -50,13 +50,12 @@ impl Case {
         let of = |name, page: String| {
             let later = pages::later(&page, 1);
             // On a page of few lines, one line.
-            let lines = u32::try_from(page.lines().count()).unwrap_or(u32::MAX);
-            let parts = (lines / 3).clamp(2, 200);
+            let parts = (page.lines().count() / 3).clamp(2, 200);
             Self {
                 name,
                 changing: [
-                    pages::without(&page, parts, 7),
-                    pages::without(&later, parts, 8),
+                    pages::without(&page, parts, 1),
+                    pages::without(&later, parts, 1 + parts / 2),
                 ],
                 pages: [page, later],
             }
@@ -197,7 +196,7 @@ fn compare() {
         let race = works
             .into_iter()
             .fold(Race::new(), |race, (name, work)| race.runner(name, work));
-        let times = race.run(41);
+        let times = race.run(301);
         println!(
             "\n{}: {} bytes, {} lines",
             case.name,

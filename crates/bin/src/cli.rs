@@ -173,13 +173,14 @@ impl SpeechArguments {
     /// # Errors
     ///
     /// Where two rows cannot both be spoken: it names them.
-    pub fn spoken(&self, sources: &[BoxSource]) -> Result<Spoken, Failure> {
-        let families: Vec<Arc<Desc>> = sources
-            .iter()
-            .flat_map(|source| source.describe())
-            .chain(own_families())
-            .cloned()
-            .collect();
+    pub fn spoken<'s>(
+        &self,
+        sources: impl IntoIterator<Item = &'s BoxSource>,
+    ) -> Result<Spoken, Failure> {
+        let mut families: Vec<Arc<Desc>> = own_families().to_vec();
+        for source in sources {
+            families.extend(source.describe().iter().cloned());
+        }
         Spoken::new(&self.dialects, &families).map_err(Failure::usage)
     }
 }

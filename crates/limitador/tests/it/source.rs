@@ -39,6 +39,9 @@ fn options() -> LimitadorSourceOptions {
     let names = ["user", "api_key", "auth.identity.userid"];
     options.limitador.tenants.names = names.map(str::to_owned).into();
     options.limitador.tokens = TokenNamespaces::Only(["token-labs/gateway".to_owned()].into());
+    // However busy the machine is.
+    options.admin.timeout = Duration::from_secs(60);
+    options.admin.limits_interval = Duration::from_secs(3600);
     options
 }
 

@@ -108,7 +108,8 @@ pub struct Layout {
     valid: bool,
     /// How many lines the newest good page had.
     present: usize,
-    /// Whether each line stays within the limit whatever value it gets: a walk does not measure lines.
+    /// Whether each known line can be told by its prefix, and stays within the limit whatever value it
+    /// gets: a walk does not measure lines.
     fits: bool,
     line_bytes: usize,
     /// What may stand behind the values of the known lines.
@@ -281,7 +282,10 @@ impl Layout {
         self.here[id as usize] = true;
         let prefix = page.get(unit..sample.value_offset()).unwrap_or_default();
         let piece = self.known_mut().keep(prefix, line - unit, id);
-        self.fits &= piece.line() + REACH <= self.line_bytes;
+        // `a.5` is a series and a value too, and `a5` is none: without a blank or brace between them, it
+        // is the value that tells where the name ends.
+        let is_apart = matches!(prefix.last(), Some(b' ' | b'\t' | b'}'));
+        self.fits &= is_apart && piece.line() + REACH <= self.line_bytes;
         piece
     }
 
