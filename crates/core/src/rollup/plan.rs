@@ -1,5 +1,6 @@
 //! Where every value of the parts goes.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -59,12 +60,12 @@ struct Weighted {
 }
 
 /// Names and values in order of the names.
-type Sorted = Vec<(String, String)>;
+type Sorted<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
 
 /// Series that become one.
 struct Group<'a> {
     desc: Arc<Desc>,
-    labels: Sorted,
+    labels: Sorted<'a>,
     members: Vec<Source<'a>>,
 }
 
@@ -72,7 +73,7 @@ struct Group<'a> {
 struct Source<'a> {
     part: usize,
     series: SeriesShape<'a>,
-    labels: Sorted,
+    labels: Sorted<'a>,
 }
 
 /// Groups in the order of their first series.
@@ -83,7 +84,7 @@ struct Groups<'a> {
 }
 
 impl<'a> Groups<'a> {
-    fn add(&mut self, desc: &Arc<Desc>, labels: Sorted, source: Source<'a>) {
+    fn add(&mut self, desc: &Arc<Desc>, labels: Sorted<'a>, source: Source<'a>) {
         let key = identity(desc.name(), &labels);
         let index = *self.by_key.entry(key.clone()).or_insert_with(|| {
             let group = Group {
@@ -150,9 +151,7 @@ impl Plan {
         let (combined, alone) = self.groups(over, parts);
         let mut totals: HashMap<Box<str>, Total> = HashMap::new();
         for mut total in self.totals.drain(..) {
-            for member in &mut total.members {
-                member.live = None;
-            }
+            total.gather();
             totals.insert(total.key.clone(), total);
         }
         let mut target = Snapshot::new();
@@ -190,11 +189,8 @@ impl Plan {
                 let desc = family.desc();
                 for series in family.series() {
                     let merged = SeriesLabels::merge(said.labels, series.labels());
-                    let mut labels: Sorted = merged
-                        .iter()
-                        .filter(|(_, value)| !value.is_empty())
-                        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                        .collect();
+                    let mut labels: Sorted<'a> = merged.into_pairs();
+                    labels.retain(|(_, value)| !value.is_empty());
                     labels.sort();
                     let mut kept = labels.clone();
                     kept.retain(|(name, _)| !is_over(name));
@@ -393,7 +389,7 @@ fn weight_of(member: &Source<'_>, weight: &str, part: &Part<'_>) -> Option<Slot>
                 .iter()
                 .filter(|(_, value)| !value.is_empty())
                 .all(|(name, value)| {
-                    let same = |(n, v): &(String, String)| n == name && v == value;
+                    let same = |(n, v): &(Cow<'_, str>, Cow<'_, str>)| n == name && v == value;
                     member.labels.iter().any(same)
                 })
     };
@@ -430,10 +426,15 @@ fn edge_at(member: &Source<'_>, edge: f64) -> Option<usize> {
 }
 
 /// A family and its labels as one text; lengths keep one from looking like another.
-fn identity(family: &str, labels: &Sorted) -> Box<str> {
-    let mut text = family.to_owned();
+fn identity(family: &str, labels: &Sorted<'_>) -> Box<str> {
+    let mut text = String::with_capacity(128);
+    text.push_str(family);
+    let mut length = itoa::Buffer::new();
     for piece in labels.iter().flat_map(|(name, value)| [name, value]) {
-        text.push_str(&format!(" {}:{piece}", piece.len()));
+        text.push(' ');
+        text.push_str(length.format(piece.len()));
+        text.push(':');
+        text.push_str(piece);
     }
     text.into()
 }

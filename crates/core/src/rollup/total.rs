@@ -1,5 +1,7 @@
 //! Sums of counters, histograms and summaries that outlive their parts.
 
+use std::collections::HashMap;
+
 use crate::{Slot, Snapshot};
 
 /// Members of a total that are gone and still known. Of more, the oldest are added up into one, which
@@ -15,6 +17,8 @@ pub(super) struct Total {
     pub(super) to: Slot,
     pub(super) edges: Vec<f64>,
     pub(super) members: Vec<Member>,
+    /// The members of each key, while they are gathered: more than one where its edges changed.
+    by_key: HashMap<Box<str>, Vec<usize>>,
     /// When its members were last settled.
     pub(super) settled: u64,
     /// Whether it has been on a page.
@@ -57,21 +61,33 @@ impl Total {
             to: Slot(0),
             edges: Vec::new(),
             members: Vec::new(),
+            by_key: HashMap::new(),
             settled: 0,
             spoken: false,
         }
     }
 
+    /// Begins to gather the members that are read now.
+    pub(super) fn gather(&mut self) {
+        for (index, member) in self.members.iter_mut().enumerate() {
+            member.live = None;
+            if let Some(key) = &member.key {
+                self.by_key.entry(key.clone()).or_default().push(index);
+            }
+        }
+    }
+
     /// Adds a member that is read now, taking on what is known of it.
     pub(super) fn join(&mut self, key: &str, is_plain: bool, edges: &[f64], live: (usize, Slot)) {
-        let known = self
-            .members
-            .iter_mut()
-            .find(|member| member.key.as_deref() == Some(key) && member.edges == edges);
-        if let Some(member) = known {
-            member.live = Some(live);
+        let known = self.by_key.entry(key.into()).or_default();
+        let same = known
+            .iter()
+            .find(|index| self.members[**index].edges == edges);
+        if let Some(index) = same {
+            self.members[*index].live = Some(live);
             return;
         }
+        known.push(self.members.len());
         // One that came back with other edges is another one: what it counted on the old ones stays.
         let slots = if is_plain { 1 } else { edges.len() + 2 };
         self.members.push(Member {
@@ -87,6 +103,7 @@ impl Total {
     /// Settles the edges once all members are there.
     pub(super) fn settle(&mut self, now: u64) {
         self.settled = now;
+        self.by_key = HashMap::new();
         self.merge_gone();
         let first = self.members.iter().find(|member| member.live.is_some());
         let edges = first.map_or(&[][..], |member| &member.edges);

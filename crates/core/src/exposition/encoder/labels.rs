@@ -119,6 +119,11 @@ impl<'a> Labels<'a> {
         spoken
     }
 
+    /// The labels themselves, in their order.
+    pub(crate) fn into_pairs(self) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
+        self.0
+    }
+
     /// The labels in their order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Label<'_>> {
         self.0.iter().map(|(name, value)| (&**name, &**value))
