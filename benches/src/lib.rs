@@ -1,1 +1,5 @@
-//! Tokenpath.
+//! What the benches share: pages, and races whose runners alternate.
+
+pub mod made;
+pub mod pages;
+pub mod race;

@@ -5,6 +5,7 @@
 
 mod cargo;
 mod conformance;
+mod docs;
 mod e2e;
 mod fuzz;
 mod guard;
@@ -30,8 +31,9 @@ Usage: cargo xtask <task> [options]
 Tasks:
   test [--corpus DIR] [--only PART]...
               Everything that must hold: the workspace's tests and doc tests, each library crate with
-              no, default and all features, and the binaries end to end with promtool, a real
-              Prometheus and the Python client. Parts: cargo, features, conformance, e2e.
+              no, default and all features, the documentation against what is there, and the binaries
+              end to end with promtool, a real Prometheus and the Python client.
+              Parts: cargo, features, docs, conformance, e2e.
               --corpus DIR adds the larger corpus: parser conformance (DIR/conformance/run.py) and,
               through TOKENPATH_CORPUS, pages of other projects.
   licences    Every dependency has an accepted licence and comes from the registry; cargo-deny too
@@ -73,7 +75,7 @@ fn main() -> ExitCode {
 }
 
 /// The parts of `cargo xtask test`, in the order they run.
-const PARTS: [&str; 4] = ["cargo", "features", "conformance", "e2e"];
+const PARTS: [&str; 5] = ["cargo", "features", "docs", "conformance", "e2e"];
 
 fn test(arguments: &[String], report: &mut Report) -> Result<()> {
     let mut corpus = None;
@@ -110,9 +112,15 @@ fn test(arguments: &[String], report: &mut Report) -> Result<()> {
     if wanted("features") {
         tests::features(report)?;
     }
-    if (wanted("conformance") || wanted("e2e"))
+    if wanted("docs") {
+        docs::links(report);
+    }
+    if ["docs", "conformance", "e2e"].into_iter().any(wanted)
         && let Some(binaries) = tests::release_binaries(report)
     {
+        if wanted("docs") {
+            docs::programs(&binaries, report);
+        }
         if wanted("conformance") {
             conformance::run(corpus.as_deref(), &binaries, report);
         }

@@ -45,7 +45,7 @@ pub fn arguments<A: Parser>(example: &str) -> A {
         }
         // Where it cannot be printed, there is nobody to tell.
         _ = error.print();
-        eprintln!("For example: {example}");
+        eprintln!("For instance: {example}");
         std::process::exit(2);
     })
 }

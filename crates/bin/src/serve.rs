@@ -2,19 +2,13 @@
 
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use clap::Args;
 use tokenpath_core::BoxSource;
-use tokenpath_core::exposition::Format;
 use tokenpath_scrape::Endpoint;
-use tokenpath_scrape::runner::{Exporter, SourceStatus};
-use tokenpath_scrape::server::{
-    Landing, LandingSource, ListenAddress, MetricsService, PageError, PageProvider, PageRequest,
-    ServedFormat, Server, ServerOptions, SourceState, bind,
-};
+use tokenpath_scrape::runner::Exporter;
+use tokenpath_scrape::server::{ListenAddress, MetricsService, Server, ServerOptions, bind};
 use tokenpath_vllm::VllmSource;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -127,7 +121,7 @@ pub(crate) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
 
 /// An exporter on its listeners.
 pub(crate) struct Serving {
-    server: Server<Provider>,
+    server: Server<Exporter>,
     listeners: Vec<tokio::net::TcpListener>,
     /// The first address, as a client on this machine would name it.
     pub(crate) url: String,
@@ -148,9 +142,8 @@ impl Serving {
         } else {
             web.listen.clone()
         };
-        let provider = Provider(Arc::new(exporter));
         let service =
-            MetricsService::new(provider, web.service(timeout)).map_err(Failure::usage)?;
+            MetricsService::new(exporter, web.service(timeout)).map_err(Failure::usage)?;
         let listeners = bind(&addresses).await.map_err(Failure::runtime)?;
         let bound: io::Result<Vec<_>> = listeners
             .iter()
@@ -182,56 +175,5 @@ impl Serving {
 
     pub(crate) async fn until(self, stop: impl Future<Output = ()>) {
         self.server.serve(self.listeners, stop).await;
-    }
-}
-
-/// Gives the service its pages.
-pub(crate) struct Provider(Arc<Exporter>);
-
-impl PageProvider for Provider {
-    async fn page(&self, request: PageRequest) -> Result<Bytes, PageError> {
-        let format = match request.format {
-            ServedFormat::OpenMetrics100 => Format::OpenMetrics100,
-            _ => Format::Text004,
-        };
-        Ok(self.0.page(format, request.deadline).await.into())
-    }
-
-    fn landing(&self) -> Landing {
-        Landing {
-            name: "Tokenpath".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            sources: self.0.status().into_iter().map(landing_source).collect(),
-        }
-    }
-
-    fn ready(&self) -> bool {
-        true
-    }
-}
-
-fn landing_source(status: SourceStatus) -> LandingSource {
-    let (state, detail) = match status.up {
-        None => (SourceState::Unread, String::new()),
-        Some(false) => (SourceState::Down, status.error),
-        Some(true) => {
-            let unknown = match status.unmapped_families {
-                0 => String::new(),
-                families => format!(", {families} families unknown"),
-            };
-            (
-                SourceState::Up,
-                format!(
-                    "{} samples in {:.1?}{unknown}",
-                    status.samples, status.elapsed
-                ),
-            )
-        }
-    };
-    LandingSource {
-        backend: status.id.kind().to_owned(),
-        target: status.id.target().to_owned(),
-        state,
-        detail,
     }
 }

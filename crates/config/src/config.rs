@@ -130,16 +130,11 @@ impl Default for Tenants {
 pub struct Limits {
     /// Most targets.
     pub targets: usize,
-    /// Readings that run at the same time.
-    pub reads_at_once: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            targets: 20_000,
-            reads_at_once: 256,
-        }
+        Self { targets: 20_000 }
     }
 }
 
@@ -236,7 +231,11 @@ mod tests {
             ("::/0", "fe80::1", true),
         ] {
             let network = Network::parse(network).unwrap();
-            assert_eq!(network.contains(address.parse().unwrap()), is_in, "{network:?} {address}");
+            assert_eq!(
+                network.contains(address.parse().unwrap()),
+                is_in,
+                "{network:?} {address}"
+            );
         }
         let probe = Probe {
             allow: vec![Network::parse("10.0.0.0/8").unwrap()],

@@ -31,7 +31,10 @@ pub(crate) fn expand(text: &str, variables: &Variables<'_>) -> Result<Option<Str
         if !is_name(name) {
             return Err("between `${` and `}` stands the name of a variable".into());
         }
-        match ((variables.get)(name).filter(|value| !value.is_empty()), other) {
+        match (
+            (variables.get)(name).filter(|value| !value.is_empty()),
+            other,
+        ) {
             (Some(value), _) => out.push_str(&value),
             (None, Some(other)) => out.push_str(other),
             (None, None) if variables.unset_is_fine => return Ok(None),
@@ -75,11 +78,18 @@ mod tests {
             ("$NODE {}", Ok("$NODE {}".into())),
             ("${NONE}", Err("the variable NONE is not set".into())),
             ("${NODE", Err("`${` is not closed".into())),
-            ("${a-b}", Err("between `${` and `}` stands the name of a variable".into())),
+            (
+                "${a-b}",
+                Err("between `${` and `}` stands the name of a variable".into()),
+            ),
         ] {
             assert_eq!(expand(text, &variables), expanded.map(Some), "{text}");
         }
         assert!(is_one_variable("${TOKEN}"));
-        assert!(!is_one_variable("x${TOKEN}") && !is_one_variable("${TOKEN:-x}") && !is_one_variable("canary"));
+        assert!(
+            !is_one_variable("x${TOKEN}")
+                && !is_one_variable("${TOKEN:-x}")
+                && !is_one_variable("canary")
+        );
     }
 }

@@ -62,12 +62,18 @@ pub(crate) static URL_PATH: Leaf = leaf("path", url_path, "^/");
 pub(crate) static FILE: Leaf = leaf("file", not_empty, "^.+$");
 pub(crate) static TARGET_FILES: Leaf = leaf("target files", target_files, r"\.(json|yml|yaml)$");
 pub(crate) static LABEL: Leaf = leaf("label name", label_name, "^[a-zA-Z_][a-zA-Z0-9_]*$");
-pub(crate) static OWN_LABEL: Leaf =
-    leaf("label name", own_label_name, "^(?!__)[a-zA-Z_][a-zA-Z0-9_]*$");
+pub(crate) static OWN_LABEL: Leaf = leaf(
+    "label name",
+    own_label_name,
+    "^(?!__)[a-zA-Z_][a-zA-Z0-9_]*$",
+);
 pub(crate) static LABEL_VALUE: Leaf = expanding(leaf("label value", |_| Ok(()), ""));
 pub(crate) static METRIC: Leaf = leaf("metric name", metric_name, "^[a-zA-Z_:][a-zA-Z0-9_:]*$");
-pub(crate) static FAMILIES: Leaf =
-    leaf("family name, or its beginning and `*`", family_pattern, r"^[a-zA-Z_:][a-zA-Z0-9_:]*\*?$");
+pub(crate) static FAMILIES: Leaf = leaf(
+    "family name, or its beginning and `*`",
+    family_pattern,
+    r"^[a-zA-Z_:][a-zA-Z0-9_:]*\*?$",
+);
 pub(crate) static REGEX: Leaf = leaf("regular expression", regular_expression, "");
 pub(crate) static HEADER: Leaf = leaf("header name", header_name, "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$");
 pub(crate) static HOST: Leaf = leaf("host name", host_name, "");
@@ -180,7 +186,9 @@ fn listen(text: &str) -> Result<(), String> {
 }
 
 fn url_path(text: &str) -> Result<(), String> {
-    let plain = text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#'));
+    let plain = text
+        .bytes()
+        .all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#'));
     if !text.starts_with('/') || text.starts_with("//") || !plain {
         return Err("is not a path; for instance /metrics".into());
     }
@@ -190,7 +198,10 @@ fn url_path(text: &str) -> Result<(), String> {
 fn target_files(text: &str) -> Result<(), String> {
     let path = Path::new(text);
     let ending = path.extension().and_then(|ending| ending.to_str());
-    if !matches!(ending, Some("json" | "yml" | "yaml" | "JSON" | "YML" | "YAML")) {
+    if !matches!(
+        ending,
+        Some("json" | "yml" | "yaml" | "JSON" | "YML" | "YAML")
+    ) {
         return Err("must end in .json, .yml or .yaml".into());
     }
     let folder = path.parent().map(Path::to_string_lossy).unwrap_or_default();
@@ -246,7 +257,10 @@ fn regular_expression(text: &str) -> Result<(), String> {
     anchored(text).map(drop).map_err(|error| {
         let last = error.to_string();
         let last = last.lines().last().unwrap_or_default();
-        format!("is no regular expression: {}", last.trim_start_matches("error: "))
+        format!(
+            "is no regular expression: {}",
+            last.trim_start_matches("error: ")
+        )
     })
 }
 
@@ -255,7 +269,14 @@ fn header_name(text: &str) -> Result<(), String> {
     if text.is_empty() || !text.bytes().all(token) {
         return Err("cannot be the name of a header".into());
     }
-    let ours = ["authorization", "host", "accept", "accept-encoding", "user-agent", "connection"];
+    let ours = [
+        "authorization",
+        "host",
+        "accept",
+        "accept-encoding",
+        "user-agent",
+        "connection",
+    ];
     if ours.contains(&text.to_ascii_lowercase().as_str()) {
         return Err("is a header that Tokenpath sets itself".into());
     }
@@ -265,7 +286,10 @@ fn header_name(text: &str) -> Result<(), String> {
 fn host_name(text: &str) -> Result<(), String> {
     let letters = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     let labels = text.trim_end_matches('.').split('.');
-    if text.len() > 253 || !text.bytes().all(letters) || labels.clone().any(|l| l.is_empty() || l.len() > 63) {
+    if text.len() > 253
+        || !text.bytes().all(letters)
+        || labels.clone().any(|l| l.is_empty() || l.len() > 63)
+    {
         return Err("is not a host name".into());
     }
     Ok(())
@@ -274,7 +298,10 @@ fn host_name(text: &str) -> Result<(), String> {
 /// `K/N` with K from 0 to N less one.
 pub(crate) fn shard(text: &str) -> Result<(u32, u32), String> {
     let parsed = text.split_once('/').and_then(|(index, of)| {
-        Some((index.trim().parse::<u32>().ok()?, of.trim().parse::<u32>().ok()?))
+        Some((
+            index.trim().parse::<u32>().ok()?,
+            of.trim().parse::<u32>().ok()?,
+        ))
     });
     parsed
         .filter(|(index, of)| index < of && *of <= 10_000)
@@ -313,10 +340,29 @@ mod tests {
 
     #[test]
     fn durations_are_as_people_write_them() {
-        for (text, millis) in [("500ms", 500), ("15s", 15_000), ("1m30s", 90_000), ("2.5", 2500), ("1h", 3_600_000)] {
+        for (text, millis) in [
+            ("500ms", 500),
+            ("15s", 15_000),
+            ("1m30s", 90_000),
+            ("2.5", 2500),
+            ("1h", 3_600_000),
+        ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        for text in ["", "0", "0s", "-1s", "5 minutes", "1y", "8d", "s", "1s5", "1..2s", "1e9", "9".repeat(400).as_str()] {
+        for text in [
+            "",
+            "0",
+            "0s",
+            "-1s",
+            "5 minutes",
+            "1y",
+            "8d",
+            "s",
+            "1s5",
+            "1..2s",
+            "1e9",
+            "9".repeat(400).as_str(),
+        ] {
             assert!(duration(text).is_err(), "{text}");
         }
     }
@@ -326,7 +372,15 @@ mod tests {
         assert_eq!(size("16MiB"), Ok(16 << 20));
         assert_eq!(size("65536"), Ok(65_536));
         assert_eq!(size("1 kB"), Ok(1000));
-        for text in ["", "0", "16mib", "-1", "1.5MiB", "9999999GiB", "99999999999999999999"] {
+        for text in [
+            "",
+            "0",
+            "16mib",
+            "-1",
+            "1.5MiB",
+            "9999999GiB",
+            "99999999999999999999",
+        ] {
             assert!(size(text).is_err(), "{text}");
         }
     }
@@ -335,16 +389,44 @@ mod tests {
     fn single_values_are_judged() {
         type Check = fn(&str) -> Result<(), String>;
         let table: &[(Check, &[&str], &[&str])] = &[
-            (url_path, &["/", "/metrics"], &["metrics", "//x", "/a b", "/?a", ""]),
-            (target_files, &["a/*.yaml", "t.json"], &["t.txt", "a*/t.json", "t"]),
-            (own_label_name, &["node"], &["__x", "le", "1a", "a-b", "target", ""]),
+            (
+                url_path,
+                &["/", "/metrics"],
+                &["metrics", "//x", "/a b", "/?a", ""],
+            ),
+            (
+                target_files,
+                &["a/*.yaml", "t.json"],
+                &["t.txt", "a*/t.json", "t"],
+            ),
+            (
+                own_label_name,
+                &["node"],
+                &["__x", "le", "1a", "a-b", "target", ""],
+            ),
             (family_pattern, &["llm_*", "a", "*"], &["*a", "a*b", ""]),
             (regular_expression, &["a|b", ""], &["(", "[", "a{2"]),
-            (header_name, &["X-Api-Key"], &["", "a b", "Host", "authorization"]),
-            (host_name, &["a.b", "_metrics._tcp.vllm.svc", "a."], &["", "a..b", "a b", "."]),
-            (network, &["10.0.0.0/8", "::1", "fd00::/8"], &["10.0.0.0/33", "x", "10.0.0.0/", "::/129"]),
+            (
+                header_name,
+                &["X-Api-Key"],
+                &["", "a b", "Host", "authorization"],
+            ),
+            (
+                host_name,
+                &["a.b", "_metrics._tcp.vllm.svc", "a."],
+                &["", "a..b", "a b", "."],
+            ),
+            (
+                network,
+                &["10.0.0.0/8", "::1", "fd00::/8"],
+                &["10.0.0.0/33", "x", "10.0.0.0/", "::/129"],
+            ),
             (name, &["llama-cpp"], &["Llama", "1a", ""]),
-            (|t| shard(t).map(drop), &["0/1", "3/4"], &["4/4", "1", "a/b", "0/0", "-1/2"]),
+            (
+                |t| shard(t).map(drop),
+                &["0/1", "3/4"],
+                &["4/4", "1", "a/b", "0/0", "-1/2"],
+            ),
         ];
         for (check, good, bad) in table {
             for text in *good {

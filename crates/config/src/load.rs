@@ -102,7 +102,10 @@ impl Loader {
         }
         let bytes = fs::read(path).map_err(|error| whole(format!("cannot be read: {error}")))?;
         let text = String::from_utf8(bytes).map_err(|error| {
-            let flaw = Flaw::new(place_in(error.as_bytes(), error.utf8_error().valid_up_to()), "this is no UTF-8");
+            let flaw = Flaw::new(
+                place_in(error.as_bytes(), error.utf8_error().valid_up_to()),
+                "this is no UTF-8",
+            );
             vec![ConfigError::at(&name, flaw)]
         })?;
         self.read(&name, &text, path.parent().unwrap_or(Path::new("")))
@@ -141,7 +144,10 @@ impl Loader {
         flaws.dedup();
         match config {
             Some(config) if flaws.is_empty() => Ok(config),
-            _ => Err(flaws.into_iter().map(|flaw| self.overlay.error(name, flaw)).collect()),
+            _ => Err(flaws
+                .into_iter()
+                .map(|flaw| self.overlay.error(name, flaw))
+                .collect()),
         }
     }
 }
@@ -150,8 +156,13 @@ impl Loader {
 fn place_in(bytes: &[u8], offset: usize) -> Place {
     let before = bytes.get(..offset).unwrap_or_default();
     let lines = before.iter().filter(|byte| **byte == b'\n').count();
-    let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    let column = String::from_utf8_lossy(before.get(line_start..).unwrap_or_default()).chars().count();
+    let line_start = before
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |at| at + 1);
+    let column = String::from_utf8_lossy(before.get(line_start..).unwrap_or_default())
+        .chars()
+        .count();
     let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     Place {
         line: small(lines + 1),
@@ -178,5 +189,7 @@ pub fn check(path: &Path, vocabulary: &Vocabulary) -> Vec<ConfigError> {
 ///
 /// All that is wrong, in the order of the text.
 pub fn parse(name: &str, text: &str, vocabulary: &Vocabulary) -> Result<Config, Vec<ConfigError>> {
-    Loader::new().vocabulary(vocabulary.clone()).parse(name, text)
+    Loader::new()
+        .vocabulary(vocabulary.clone())
+        .parse(name, text)
 }

@@ -68,6 +68,9 @@ mod tests {
         ] {
             assert_eq!(nearest(word, keys), found, "{word}");
         }
-        assert_eq!(nearest("bearerToken", ["bearer_token"]), Some("bearer_token"));
+        assert_eq!(
+            nearest("bearerToken", ["bearer_token"]),
+            Some("bearer_token")
+        );
     }
 }

@@ -55,7 +55,10 @@ const VARIABLES: &[(&str, Variable)] = &[
     ("SCRAPE_INTERVAL", Variable::Key("defaults.interval")),
     ("WORKER_ID", Variable::Key("defaults.labels.worker_id")),
     ("GPU_ID", Variable::Key("defaults.labels.gpu_id")),
-    ("MODEL_NAME", Variable::Key("defaults.fallback_labels.model_name")),
+    (
+        "MODEL_NAME",
+        Variable::Key("defaults.fallback_labels.model_name"),
+    ),
 ];
 
 enum Variable {
@@ -85,7 +88,10 @@ impl Overlay {
             match known {
                 Some(_) if value.is_empty() => {}
                 Some((_, Variable::Endpoints(kind))) => {
-                    let each = value.split(',').map(str::trim).filter(|text| !text.is_empty());
+                    let each = value
+                        .split(',')
+                        .map(str::trim)
+                        .filter(|text| !text.is_empty());
                     overlay.endpoints(name, kind, each);
                 }
                 Some((_, Variable::Key(key))) => overlay.set(name, key, value),
@@ -212,9 +218,9 @@ impl Overlay {
         match setting {
             None => ConfigError::at(file, flaw),
             Some(setting) => {
-                let hint = flaw
-                    .nearest
-                    .map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?"));
+                let hint = flaw.nearest.map_or_else(String::new, |nearest| {
+                    format!("; did you mean `{nearest}`?")
+                });
                 ConfigError::whole(
                     &setting.by.as_str().into(),
                     format!("{}{hint}", flaw.message),

@@ -113,9 +113,7 @@ impl ConfigError {
     /// What is wrong.
     #[must_use]
     pub fn message(&self) -> &str {
-        self.flaw
-            .as_ref()
-            .map_or(&self.whole, |flaw| &flaw.message)
+        self.flaw.as_ref().map_or(&self.whole, |flaw| &flaw.message)
     }
 
     /// What may have been meant.

@@ -193,6 +193,7 @@ pub(crate) struct DialectRow {
     pub(crate) family: Option<String>,
     pub(crate) ratio: Option<Vec<String>>,
     pub(crate) diff: Option<Vec<String>>,
+    pub(crate) sum: Option<Vec<String>>,
     pub(crate) name: String,
     #[serde(rename = "type")]
     pub(crate) kind: String,
@@ -200,6 +201,7 @@ pub(crate) struct DialectRow {
     pub(crate) when: Labels,
     pub(crate) when_not: Labels,
     pub(crate) rename_labels: Labels,
+    pub(crate) copy_labels: Labels,
     pub(crate) drop_labels: Vec<String>,
     pub(crate) constant_labels: Labels,
     pub(crate) help: Option<String>,
@@ -272,12 +274,25 @@ pub(crate) struct Items {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum LabelRule {
-    Rename { from: String, to: String },
+    Rename {
+        from: String,
+        to: String,
+    },
     Drop(String),
     Keep(Vec<String>),
-    Map { label: String, from: String, to: String },
-    Constant { label: String, value: String },
-    Default { label: String, value: String },
+    Map {
+        label: String,
+        from: String,
+        to: String,
+    },
+    Constant {
+        label: String,
+        value: String,
+    },
+    Default {
+        label: String,
+        value: String,
+    },
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -310,7 +325,6 @@ pub(crate) struct Tenants {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Limits {
     pub(crate) targets: Option<usize>,
-    pub(crate) reads_at_once: Option<usize>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

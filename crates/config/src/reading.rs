@@ -7,9 +7,7 @@ use std::time::Duration;
 use tokenpath_core::LabelSet;
 use tokenpath_core::exposition::Mode;
 use tokenpath_scrape::runner::{DEFAULT_SERIES_LIMIT, Selection, SourceOptions};
-use tokenpath_scrape::{
-    Auth, ClientOptions, Credential, PageSourceOptions, Secret, TlsOptions,
-};
+use tokenpath_scrape::{Auth, ClientOptions, Credential, PageSourceOptions, Secret, TlsOptions};
 
 use crate::raw;
 
@@ -71,7 +69,9 @@ impl Reading {
             labels: label_set(&raw.labels),
             fallback_labels: label_set(&raw.fallback_labels),
             interval: raw.interval,
-            timeout: raw.interval.map_or(timeout, |interval| timeout.min(interval)),
+            timeout: raw
+                .interval
+                .map_or(timeout, |interval| timeout.min(interval)),
             pass_unknown: raw.pass_unknown.unwrap_or(false),
             selection: Selection::new(
                 raw.allow.as_ref().unwrap_or(&none),

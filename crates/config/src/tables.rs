@@ -31,7 +31,12 @@ pub(crate) fn family(raw: &raw::Family) -> Desc {
         Some("hertz") => Unit::Hertz,
         _ => Unit::None,
     };
-    let desc = Desc::owned(raw.name.clone(), metric_type(&raw.kind), unit, raw.help.clone());
+    let desc = Desc::owned(
+        raw.name.clone(),
+        metric_type(&raw.kind),
+        unit,
+        raw.help.clone(),
+    );
     match raw.rollup.as_deref() {
         Some("sum") => desc.rollup(Rollup::Sum),
         Some("max") => desc.rollup(Rollup::Max),
@@ -141,20 +146,19 @@ fn label_rule(raw: &raw::LabelRule) -> LabelRule {
 pub(crate) fn dialect_row(raw: &raw::DialectRow) -> Option<dialect::Row> {
     let kind = metric_type(&raw.kind);
     let name = raw.name.clone();
-    let mut row = match (&raw.family, &raw.ratio, &raw.diff) {
-        (Some(family), _, _) => dialect::Row::family(family.clone(), name, kind),
-        (None, Some(two), _) => {
-            let [first, second] = two.as_slice() else {
-                return None;
-            };
-            dialect::Row::ratio(first.clone(), second.clone(), name, kind)
-        }
-        (None, None, two) => {
-            let [first, second] = two.as_deref()? else {
-                return None;
-            };
-            dialect::Row::diff(first.clone(), second.clone(), name, kind)
-        }
+    let two = |families: &Option<Vec<String>>| match families.as_deref() {
+        Some([first, second]) => Some((first.clone(), second.clone())),
+        _ => None,
+    };
+    let mut row = if let Some(family) = &raw.family {
+        dialect::Row::family(family.clone(), name, kind)
+    } else if let Some((first, second)) = two(&raw.ratio) {
+        dialect::Row::ratio(first, second, name, kind)
+    } else if let Some((first, second)) = two(&raw.diff) {
+        dialect::Row::diff(first, second, name, kind)
+    } else {
+        let (first, second) = two(&raw.sum)?;
+        dialect::Row::sum(first, second, name, kind)
     };
     if let Some(factor) = raw.factor {
         row = row.factor(factor);
@@ -167,6 +171,9 @@ pub(crate) fn dialect_row(raw: &raw::DialectRow) -> Option<dialect::Row> {
     }
     for (from, to) in &raw.rename_labels {
         row = row.rename_label(from.clone(), to.clone());
+    }
+    for (from, to) in &raw.copy_labels {
+        row = row.copy_label(from.clone(), to.clone());
     }
     for label in &raw.drop_labels {
         row = row.drop_label(label.clone());

@@ -136,7 +136,10 @@ impl Builder<'_> {
         let mut documents = 0;
         while let Some(event) = parser.next_event() {
             let (event, span) = event.map_err(|error| {
-                Flaw::new(place(error.marker()), format!("this is no YAML: {}", error.info()))
+                Flaw::new(
+                    place(error.marker()),
+                    format!("this is no YAML: {}", error.info()),
+                )
             })?;
             let here = place(&span.start);
             match event {
@@ -147,7 +150,7 @@ impl Builder<'_> {
                     }
                 }
                 Event::Scalar(text, style, anchor, tag) => {
-                    refuse_tag(tag.as_deref(), here)?;
+                    self.refuse_tag(tag.as_deref(), here);
                     let plain = style == ScalarStyle::Plain;
                     if plain && text == "<<" && self.wants_key() {
                         let what = "merge keys are not supported: write the keys out";
@@ -162,11 +165,11 @@ impl Builder<'_> {
                     self.place_node(Node { place: here, value }, anchor, before)?;
                 }
                 Event::SequenceStart(anchor, tag) => {
-                    refuse_tag(tag.as_deref(), here)?;
+                    self.refuse_tag(tag.as_deref(), here);
                     self.open(here, anchor, Kind::List(Vec::new()))?;
                 }
                 Event::MappingStart(anchor, tag) => {
-                    refuse_tag(tag.as_deref(), here)?;
+                    self.refuse_tag(tag.as_deref(), here);
                     let kind = Kind::Map {
                         entries: Vec::new(),
                         key: None,
@@ -187,6 +190,13 @@ impl Builder<'_> {
             }
         }
         Ok(())
+    }
+
+    fn refuse_tag(&mut self, tag: Option<&saphyr_parser::Tag>, here: Place) {
+        if tag.is_some_and(|tag| !tag.is_yaml_core_schema()) {
+            let what = "tags are not supported: a value is what its key asks for";
+            self.flaws.push(Flaw::new(here, what));
+        }
     }
 
     fn wants_key(&self) -> bool {
@@ -249,7 +259,10 @@ impl Builder<'_> {
         for entry in entries {
             match seen.get(&entry.key) {
                 Some(first) => {
-                    let what = format!("`{}` stands here twice, first at {first}", shown(&entry.key));
+                    let what = format!(
+                        "`{}` stands here twice, first at {first}",
+                        shown(&entry.key)
+                    );
                     self.flaws.push(Flaw::new(entry.place, what));
                 }
                 None => {
@@ -294,16 +307,6 @@ pub(crate) fn shown(text: &str) -> String {
     short
 }
 
-fn refuse_tag(tag: Option<&saphyr_parser::Tag>, here: Place) -> Result<(), Flaw> {
-    match tag {
-        Some(tag) if !tag.is_yaml_core_schema() => Err(Flaw::new(
-            here,
-            "tags are not supported: a value is what its key asks for",
-        )),
-        _ => Ok(()),
-    }
-}
-
 fn place(marker: &Marker) -> Place {
     let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     Place {
@@ -323,7 +326,11 @@ mod tests {
     };
 
     fn flaws(text: &str) -> Vec<String> {
-        read(text, LIMITS).1.iter().map(ToString::to_string).collect()
+        read(text, LIMITS)
+            .1
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     #[test]
@@ -338,7 +345,13 @@ mod tests {
             panic!("a map");
         };
         assert_eq!(entries[1].place, Place { line: 3, column: 5 });
-        assert_eq!(entries[1].node.place, Place { line: 3, column: 10 });
+        assert_eq!(
+            entries[1].node.place,
+            Place {
+                line: 3,
+                column: 10
+            }
+        );
         let no = Value::Scalar {
             text: "NO".into(),
             plain: true,
@@ -352,7 +365,10 @@ mod tests {
             let (root, flaws) = read(text, LIMITS);
             let root = root.unwrap();
             assert!(flaws.is_empty());
-            assert!(root.is_null() || root.value == Value::Map(Vec::new()), "{text:?}");
+            assert!(
+                root.is_null() || root.value == Value::Map(Vec::new()),
+                "{text:?}"
+            );
         }
     }
 
@@ -368,7 +384,10 @@ mod tests {
             ("a: {<<: {b: 1}}\n", "merge keys"),
         ] {
             let found = flaws(text);
-            assert!(found.iter().any(|flaw| flaw.contains(says)), "{text:?}: {found:?}");
+            assert!(
+                found.iter().any(|flaw| flaw.contains(says)),
+                "{text:?}: {found:?}"
+            );
         }
     }
 

@@ -18,13 +18,13 @@ pub struct Vocabulary {
 }
 
 impl Default for Vocabulary {
-    /// The kinds that the environment can name, the shared families and the canonical dialect.
+    /// The kinds that the environment can name, the shared families and the built-in dialects.
     fn default() -> Self {
         let kinds = ["vllm", "tgi", "limitador", "gateway"];
         Self {
             kinds: kinds.map(str::to_owned).to_vec(),
             families: tokenpath::families().to_vec(),
-            dialects: vec![Dialect::llm()],
+            dialects: Dialect::builtins().collect(),
         }
     }
 }
@@ -41,7 +41,11 @@ impl Vocabulary {
     #[must_use]
     pub fn families(mut self, families: impl IntoIterator<Item = Arc<Desc>>) -> Self {
         for desc in families {
-            if !self.families.iter().any(|known| known.name() == desc.name()) {
+            if !self
+                .families
+                .iter()
+                .any(|known| known.name() == desc.name())
+            {
                 self.families.push(desc);
             }
         }
@@ -52,7 +56,11 @@ impl Vocabulary {
     #[must_use]
     pub fn dialects(mut self, dialects: impl IntoIterator<Item = Dialect>) -> Self {
         for dialect in dialects {
-            if !self.dialects.iter().any(|known| known.name() == dialect.name()) {
+            if !self
+                .dialects
+                .iter()
+                .any(|known| known.name() == dialect.name())
+            {
                 self.dialects.push(dialect);
             }
         }

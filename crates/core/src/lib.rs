@@ -7,6 +7,7 @@ pub mod dialect;
 mod error;
 pub mod exposition;
 mod family;
+pub mod fold;
 mod histogram;
 mod label;
 pub mod lint;

@@ -340,6 +340,12 @@ mod tests {
     }
 
     #[test]
+    fn the_shared_families_keep_to_the_rules() {
+        let families = crate::tokenpath::families();
+        assert_eq!(check_all(families.iter().map(|desc| &**desc)), [""; 0]);
+    }
+
+    #[test]
     fn two_families_do_not_share_a_name_nor_that_of_a_sample() {
         let a = Desc::new("llm_a", MetricType::Histogram, Unit::None, "Help.");
         let b = Desc::new("llm_a_sum", MetricType::Gauge, Unit::None, "Help.");

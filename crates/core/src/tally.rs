@@ -75,9 +75,38 @@ pub struct Tally {
     /// showed none.
     pub certificate_expiry_seconds: Option<i64>,
     dropped: [u64; DropReason::ALL.len()],
+    folded: [(&'static str, u64); FOLDED_LABELS_MAX],
 }
 
+/// The most labels of a source whose values may be folded.
+const FOLDED_LABELS_MAX: usize = 4;
+
 impl Tally {
+    /// Counts values of a label that this reading began to fold into one, because there are more of
+    /// them than the source keeps apart.
+    ///
+    /// # Panics
+    ///
+    /// Where a source folds more than four labels.
+    pub fn fold_values(&mut self, label: &'static str, values: u64) {
+        let place = self
+            .folded
+            .iter_mut()
+            .find(|(known, _)| *known == label || known.is_empty());
+        let Some((known, count)) = place else {
+            panic!("a source folds at most {FOLDED_LABELS_MAX} labels");
+        };
+        *known = label;
+        *count += values;
+    }
+
+    /// The labels whose values this reading began to fold, with how many of them: what
+    /// `tokenpath_labels_folded_total` adds up.
+    pub fn folded(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let named = self.folded.iter().filter(|(label, _)| !label.is_empty());
+        named.copied()
+    }
+
     /// Counts one dropped sample.
     pub fn drop_sample(&mut self, reason: DropReason) {
         self.drop_samples(reason, 1);

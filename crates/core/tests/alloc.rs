@@ -5,7 +5,9 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use tokenpath_core::dialect::{Dialect, Row, Spoken};
-use tokenpath_core::exposition::{Encoder, Format, Part};
+use tokenpath_core::exposition::{
+    Encoder, Entry, Filter, Format, Fresh, Layout, Options, Part, Sample, Variant,
+};
 use tokenpath_core::{
     Bucket, Desc, Histogram, LabelSet, MetricType, QuantileValue, Snapshot, Summary, Unit,
 };
@@ -172,5 +174,81 @@ fn writing_and_encoding_allocate_nothing_once_warm() {
                 "round {round} of {format}"
             );
         }
+    }
+}
+
+/// Hears nothing, so that only the layout is counted.
+struct Deaf;
+
+impl Fresh for Deaf {
+    fn restart(&mut self) {}
+    fn metadata(&mut self, _: &Entry<'_>) {}
+    fn sample(&mut self, _: u32, _: &Sample<'_>) {}
+}
+
+fn recorded(file: &str) -> String {
+    let path = format!("{}/../../testdata/vllm/{file}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(path).expect("testdata is there")
+}
+
+/// Pages of one server: values change, and a few lines come and go.
+fn successive_pages() -> Vec<String> {
+    let first = recorded("vllm-0.32.0-t1-load.txt");
+    let later = first.replace(" 0.0\n", " 17.0\n").replace("5\n", "25\n");
+    let fewer = |skip: usize| -> String {
+        let mut lines = first.lines().enumerate();
+        let kept = lines
+            .by_ref()
+            .filter(|(n, line)| line.starts_with('#') || n % 100 != skip);
+        kept.map(|(_, line)| format!("{line}\n")).collect()
+    };
+    vec![
+        first.clone(),
+        later,
+        fewer(13),
+        first.clone(),
+        fewer(57),
+        fewer(13),
+    ]
+}
+
+#[test]
+fn reading_known_lines_allocates_nothing_once_warm() {
+    let pages = successive_pages();
+    for variant in Variant::available() {
+        let mut layout = Layout::new().with_variant(variant);
+        let mut read = |page: &str| {
+            let read = layout.read(page.as_bytes(), Options::default(), &mut Deaf);
+            read.expect("a valid page")
+        };
+        for page in pages.iter().cycle().take(20 * pages.len()) {
+            read(page);
+        }
+        for page in pages.iter().cycle().take(5 * pages.len()) {
+            assert_eq!(allocations(|| _ = read(page)), 0, "{variant:?}");
+        }
+        // And where nothing comes or goes, not on the second page already.
+        let mut layout = Layout::new().with_variant(variant);
+        let mut read = |page: &str| layout.read(page.as_bytes(), Options::default(), &mut Deaf);
+        assert!(read(&pages[0]).is_ok());
+        let again = allocations(|| assert!(read(&pages[1]).is_ok_and(|read| read.unchanged)));
+        assert_eq!(again, 0);
+    }
+}
+
+#[test]
+fn filtering_allocates_nothing() {
+    let page = recorded("vllm-0.32.0-t1-load.txt");
+    let filter = Filter::new([
+        "vllm:num_requests_running",
+        "vllm:time_to_first_token_seconds",
+    ]);
+    for variant in Variant::available() {
+        let mut taken = 0;
+        let calls = allocations(|| {
+            let entries = filter.entries(page.as_bytes(), Options::default());
+            taken = entries.with_variant(variant).filter(Result::is_ok).count();
+        });
+        assert_eq!((calls, taken > 20), (0, true), "{variant:?} {taken}");
     }
 }

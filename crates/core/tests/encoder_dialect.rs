@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use tokenpath_core::dialect::{Dialect, DialectError, Matcher, Row, Spoken};
+use tokenpath_core::dialect::{Dialect, DialectError, Matcher, Quantity, Row, Spoken};
 use tokenpath_core::exposition::{Encoder, Format, Part, Refused};
 use tokenpath_core::{Bucket, Desc, Histogram, LabelSet, MetricType, Snapshot, Unit};
 
@@ -159,6 +159,153 @@ fn ratio_and_diff_join_on_equal_labels_and_are_absent_where_they_cannot_be() {
 }
 
 #[test]
+fn a_sum_of_two_families_is_one_number() {
+    let row = Row::sum(
+        "llm_prefix_cache_queries_total",
+        "llm_prefix_cache_hits_total",
+        "both_total",
+        MetricType::Counter,
+    )
+    .when(Matcher::is("cache", "local"))
+    .factor(10.0);
+    assert_eq!(
+        rows(vec![row]),
+        "# TYPE both_total counter\nboth_total{cache=\"local\"} 140\n"
+    );
+}
+
+#[test]
+fn what_stands_in_for_a_quantity_goes_out_where_that_is_absent() {
+    let families = families();
+    let (queries, hits) = (&families[2], &families[3]);
+    let row = Row::family(
+        "llm_prefix_cache_queries_total",
+        "x_total",
+        MetricType::Counter,
+    )
+    .or(Quantity::Family("llm_prefix_cache_hits_total".into()))
+    .or(Quantity::Sum(
+        "llm_prefix_cache_hits_total".into(),
+        "llm_prefix_cache_hits_total".into(),
+    ));
+    let spoken = Spoken::new(&[Dialect::new("test", vec![row])], &families).unwrap();
+    let mut encoder = Encoder::with_dialects(Format::Text004, spoken);
+    let mut snapshot = Snapshot::new();
+    let labels = LabelSet::default();
+    let mut say = |queried: &[&str], found: &[&str]| {
+        snapshot.clear();
+        // The other family comes first: its place in the snapshot must not matter.
+        for cache in found {
+            snapshot.family(hits).sample(&[("cache", cache)], 1.0);
+        }
+        for cache in queried {
+            snapshot.family(queries).sample(&[("cache", cache)], 2.0);
+        }
+        let mut page = Vec::new();
+        let part = Part {
+            snapshot: &snapshot,
+            labels: &labels,
+        };
+        encoder.encode(&[part], &mut page);
+        assert!(encoder.refused().is_none(), "{:?}", encoder.refused());
+        let page = String::from_utf8(page).unwrap();
+        let mut lines: Vec<String> = page.lines().skip(1).map(str::to_owned).collect();
+        lines.sort();
+        lines.join(" ")
+    };
+    assert_eq!(say(&[], &["a"]), r#"x_total{cache="a"} 1"#);
+    assert_eq!(say(&["a"], &["a"]), r#"x_total{cache="a"} 2"#);
+    assert_eq!(
+        say(&["a"], &["a", "b"]),
+        r#"x_total{cache="a"} 2 x_total{cache="b"} 1"#
+    );
+    assert_eq!(say(&["b"], &[]), r#"x_total{cache="b"} 2"#);
+}
+
+#[test]
+fn a_label_is_copied_where_there_is_none_of_its_name() {
+    let queue = || Row::family("llm_requests_waiting", "q", MetricType::Gauge);
+    assert_eq!(
+        rows(vec![
+            queue()
+                .drop_label("model_name")
+                .prefix_label("engine", "device", "nvidia")
+                .copy_label("model_name", "device")
+                .copy_label("nobody_has_it", "x")
+        ]),
+        "# TYPE q gauge\nq{device=\"nvidia0\",engine=\"0\"} 3\n"
+    );
+    let row = queue().copy_label("target", "worker_id");
+    let said = |labels: &[(&str, &str)]| {
+        let labels = LabelSet::new(labels.iter().copied());
+        speak(&[Dialect::new("test", vec![row.clone()])], &labels).0
+    };
+    assert!(said(&[("target", "a:1")]).contains(r#"target="a:1",worker_id="a:1"}"#));
+    let named = said(&[("target", "a:1"), ("worker_id", "w")]);
+    assert!(named.contains(r#"worker_id="w"}"#), "{named}");
+}
+
+#[test]
+fn a_label_is_joined_from_another_family_of_the_same_source() {
+    let families = families();
+    let info = desc("info", MetricType::Info, Unit::None);
+    let row = Row::family("llm_requests_waiting", "q", MetricType::Gauge).join_label(
+        "info",
+        "engine",
+        "name",
+        "modelName",
+    );
+    let spoken = Spoken::new(&[Dialect::new("test", vec![row])], &families).unwrap();
+    let mut encoder = Encoder::with_dialects(Format::Text004, spoken);
+    let mut snapshot = Snapshot::new();
+    for engine in ["0", "1", "2"] {
+        snapshot
+            .family(&families[0])
+            .sample(&[("engine", engine)], 1.0);
+    }
+    snapshot
+        .family(&info)
+        .sample(&[("engine", "0"), ("name", "before")], 1.0)
+        .sample(&[("engine", "0"), ("name", "now")], 1.0)
+        .sample(&[("engine", "1")], 1.0);
+    let mut page = Vec::new();
+    let labels = LabelSet::default();
+    let part = Part {
+        snapshot: &snapshot,
+        labels: &labels,
+    };
+    encoder.encode(&[part], &mut page);
+    assert_eq!(
+        String::from_utf8(page).unwrap(),
+        "# TYPE q gauge\nq{engine=\"0\",modelName=\"now\"} 1\nq{engine=\"1\"} 1\nq{engine=\"2\"} 1\n"
+    );
+}
+
+#[test]
+fn a_factor_leaves_no_noise_behind() {
+    let families = families();
+    for (hundredths, factor) in [(29.0, 100.0), (57.0, 100.0), (58.0, 100.0), (7.0, 1e4)] {
+        let row = Row::family("llm_kv_cache_usage_ratio", "x", MetricType::Gauge).factor(factor);
+        let spoken = Spoken::new(&[Dialect::new("test", vec![row])], &families).unwrap();
+        let mut encoder = Encoder::with_dialects(Format::Text004, spoken);
+        let mut snapshot = Snapshot::new();
+        snapshot
+            .family(&families[1])
+            .sample(&[], hundredths / 100.0);
+        let labels = LabelSet::default();
+        let mut page = Vec::new();
+        let part = Part {
+            snapshot: &snapshot,
+            labels: &labels,
+        };
+        encoder.encode(&[part], &mut page);
+        let said = String::from_utf8(page).unwrap();
+        let want = format!("x {}\n", hundredths * factor / 100.0);
+        assert!(said.ends_with(&want), "{said} {want}");
+    }
+}
+
+#[test]
 fn selectors_see_the_labels_of_the_source_too() {
     let dialect = Dialect::new(
         "test",
@@ -298,6 +445,11 @@ fn what_cannot_be_spoken_together_is_refused_and_both_rows_are_named() {
     let error = together(&[
         one(waiting().rename_label("model_name", "m")),
         two(waiting().rename_label("engine", "m")),
+    ]);
+    assert!(matches!(error, DialectError::Label { .. }), "{error}");
+    let error = together(&[
+        one(waiting().copy_label("model_name", "m")),
+        two(waiting().join_label("info", "engine", "model", "m")),
     ]);
     assert!(matches!(error, DialectError::Label { .. }), "{error}");
     let error = together(&[

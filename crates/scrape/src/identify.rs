@@ -20,6 +20,7 @@ const MARKS: &[(&str, &str)] = &[
     ("llm_d_epp_", "an llm-d endpoint picker"),
     ("inference_pool_", "a Gateway API endpoint picker"),
     ("inference_extension_", "a Gateway API endpoint picker"),
+    ("llm_", "a page that was translated already"),
     ("node_", "node_exporter"),
     ("prometheus_", "Prometheus itself"),
 ];

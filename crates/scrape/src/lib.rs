@@ -11,16 +11,19 @@ mod auth;
 pub mod body;
 mod client;
 pub mod identify;
+mod instance;
 mod page_source;
 pub mod runner;
 mod secret;
 pub mod server;
 mod tls;
+pub mod verdict;
 
 pub use crate::auth::{Auth, Credential};
 pub use crate::client::{
     Client, ClientOptions, Endpoint, EndpointError, FetchError, Page, ResponseMeta, SetupError,
 };
+pub use crate::instance::Instance;
 pub use crate::page_source::{PageSource, PageSourceOptions};
 pub use crate::secret::Secret;
 pub use crate::tls::{TlsError, TlsOptions};

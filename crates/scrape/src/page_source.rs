@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokenpath_core::catalogue::Compiled;
-use tokenpath_core::exposition::{Format, ParseError};
+use tokenpath_core::exposition::Format;
 use tokenpath_core::translate::{Report, TranslateOptions, Translator};
-use tokenpath_core::{CollectError, Desc, Reason, Snapshot, Source, SourceId};
+use tokenpath_core::{CollectError, Desc, Snapshot, Source, SourceId};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::{Client, ClientOptions, Endpoint, Page, SetupError, identify};
+use crate::{Client, ClientOptions, Endpoint, Page, SetupError, verdict};
 
 /// How a page is fetched and read.
 #[derive(Clone, Debug)]
@@ -115,59 +115,11 @@ impl Source for PageSource {
         let format = Format::sniff(page.bytes(), meta.content_type());
         let translated = translator.translate(page.bytes(), format, out);
         out.tally_mut().certificate_expiry_seconds = meta.certificate_not_after();
-        translated.map_err(|error| self.unreadable(page.bytes(), error))?;
-        self.judge(translator.report(), out)
-    }
-}
-
-impl PageSource {
-    /// Whether what was read is what it should be.
-    fn judge(&self, report: &Report, out: &Snapshot) -> Result<(), CollectError> {
-        let url = self.client.endpoint();
-        if out.tally().samples == 0 {
-            if self.empty_is_fine {
-                return Ok(());
-            }
-            let what = format!(
-                "{url} answers with an empty page: is the server still starting, or is this another path?"
-            );
-            return Err(CollectError::new(Reason::Empty, what));
-        }
-        let names = || report.families.iter().map(|family| family.name.as_str());
-        if identify::is_our_own(names()) {
-            let what = format!(
-                "{url} is an exporter of Tokenpath itself: give it the engine's own address"
-            );
-            return Err(CollectError::new(Reason::WrongBackend, what));
-        }
-        if report.any_mapped() {
+        let endpoint = self.client.endpoint();
+        translated.map_err(|error| verdict::unreadable(endpoint, page.bytes(), error))?;
+        if out.tally().samples == 0 && self.empty_is_fine {
             return Ok(());
         }
-        let kind = self.id.kind();
-        let what = match identify::backend(names()) {
-            Some(other) => format!("{url} is no {kind} page; it looks like {other}"),
-            None => {
-                let seen: Vec<&str> = names().take(3).collect();
-                format!(
-                    "{url} is no {kind} page; it begins with {}",
-                    seen.join(", ")
-                )
-            }
-        };
-        Err(CollectError::new(Reason::WrongBackend, what))
-    }
-
-    fn unreadable(&self, page: &[u8], error: ParseError) -> CollectError {
-        let url = self.client.endpoint();
-        let what = match page.trim_ascii_start().first() {
-            Some(b'<') => {
-                format!("{url} answers with HTML, not with metrics: is the path right? ({error})")
-            }
-            Some(b'{' | b'[') => {
-                format!("{url} answers with JSON, not with metrics: is the path right? ({error})")
-            }
-            _ => format!("the page of {url} is not valid: {error}"),
-        };
-        CollectError::new(Reason::Parse, what)
+        verdict::judge(endpoint, self.id.kind(), translator.report())
     }
 }

@@ -798,3 +798,31 @@ fn survives_the_end_of_the_runtime_it_was_used_on() {
             .unwrap();
     }
 }
+
+#[tokio::test]
+async fn another_path_of_the_target_is_read_on_the_same_connection() {
+    let server = FaultServer::start(|_, mut stream| async move {
+        for expected in [
+            "GET /metrics?token=x ",
+            "GET /counters/a%2Fb ",
+            "GET /metrics?token=x ",
+        ] {
+            let head = read_request(&mut stream).await;
+            assert!(head.starts_with(expected), "{head}");
+            stream.write_all(&ok("", b"{}")).await.unwrap();
+        }
+    })
+    .await;
+    let endpoint = format!("{}?token=x", server.url()).parse().unwrap();
+    let client = Client::new(endpoint, ClientOptions::default()).unwrap();
+    let mut page = Page::new();
+    let deadline = Instant::now() + PLENTY;
+    client.get(&mut page, deadline).await.unwrap();
+    client
+        .get_path("/counters/a%2Fb", &mut page, deadline)
+        .await
+        .unwrap();
+    assert_eq!(page.bytes(), b"{}");
+    client.get(&mut page, deadline).await.unwrap();
+    assert_eq!((server.accepted(), server.failures()), (1, 0));
+}

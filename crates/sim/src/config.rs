@@ -158,7 +158,7 @@ impl Default for Config {
             max_batched_tokens: 2048,
             queue_limit: Some(4096),
             max_model_len: 4096,
-            kv_blocks: 2048,
+            kv_blocks: 3072,
             block_size: 16,
             prefix_caching: true,
             lora: None,
@@ -170,7 +170,7 @@ impl Default for Config {
 impl Default for Traffic {
     fn default() -> Self {
         Self {
-            arrivals_per_second: 16.0,
+            arrivals_per_second: 13.0,
             swing: 0.5,
             swing_seconds: 240.0,
             prompt_tokens: Length {

@@ -624,3 +624,104 @@ fn adapters<'a>(sequences: impl Iterator<Item = &'a Sequence>) -> u16 {
         .filter_map(|s| s.adapter)
         .fold(0, |bits, adapter| bits | (1 << adapter))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(id: u64, prompt: u32, tokens: u32) -> Request {
+        Request {
+            id,
+            arrival: 0.0,
+            prompt,
+            prefix: None,
+            adapter: None,
+            hang_up: HangUp {
+                after_tokens: None,
+                at: f64::INFINITY,
+            },
+            sequences: vec![Answer {
+                tokens,
+                max_tokens: tokens,
+                reason: FinishReason::Length,
+            }],
+            handler: "/v1/completions",
+            streamed: false,
+        }
+    }
+
+    fn small() -> Config {
+        Config {
+            max_model_len: 64,
+            kv_blocks: 4,
+            ..Config::default()
+        }
+    }
+
+    /// Runs until nothing is left to do; the requests in the order they were done, each with the
+    /// preemptions observed up to then.
+    fn run(config: &Config, requests: Vec<Request>) -> (Vec<(u64, f64)>, EngineTruth) {
+        let mut engine = Engine::new(config, 0);
+        let mut truth = EngineTruth::new(config);
+        for request in requests {
+            engine.arrive(request, config, &mut truth, 0.0);
+        }
+        let mut order = Vec::new();
+        let mut steps = 0;
+        while let Some(end) = engine.next_event() {
+            let mut done = Vec::new();
+            engine.end_step(config, &mut truth, end, &mut done);
+            let preempted = truth.observed(Quantity::Preemptions).sum();
+            order.extend(done.iter().map(|done| (done.request, preempted)));
+            steps += 1;
+            assert!(steps < 10_000, "the engine gets done");
+        }
+        (order, truth)
+    }
+
+    #[test]
+    fn the_youngest_is_preempted_and_still_gets_done() {
+        // Each grows to all four blocks.
+        let (order, truth) = run(&small(), vec![request(1, 16, 45), request(2, 16, 45)]);
+        assert_eq!(order, [(1, 0.0), (2, 1.0)]);
+        assert_eq!(truth.preemptions, 1);
+        // What is computed again is no prompt and no token.
+        assert_eq!((truth.prompt_tokens, truth.generation_tokens), (32, 90));
+        assert_eq!(truth.prefix_queries, 32);
+    }
+
+    #[test]
+    fn a_long_prompt_is_computed_in_chunks() {
+        let config = Config {
+            max_batched_tokens: 128,
+            ..Config::default()
+        };
+        let (_, truth) = run(&config, vec![request(1, 300, 2)]);
+        // Three steps of prompt, of which the last gives a token, and one of decode.
+        let iterations = truth.observed(Quantity::IterationTokens);
+        assert_eq!(iterations.count(), 2);
+        assert_eq!(iterations.sum().to_bits(), 302.0_f64.to_bits());
+        let (prefill, decode) = (Quantity::Prefill, Quantity::Decode);
+        assert!(truth.observed(prefill).sum() > 2.5 * truth.observed(decode).sum());
+    }
+
+    #[test]
+    fn one_token_has_no_gap() {
+        let (_, truth) = run(&small(), vec![request(1, 16, 1)]);
+        assert_eq!(truth.observed(Quantity::InterToken).count(), 0);
+        let per_token = truth.observed(Quantity::PerOutputToken);
+        assert_eq!((per_token.count(), per_token.sum().to_bits()), (1, 0));
+    }
+
+    #[test]
+    fn a_client_that_hangs_up_leaves_only_what_it_caused() {
+        let mut gone = request(1, 16, 40);
+        gone.hang_up.after_tokens = Some(5);
+        let (order, truth) = run(&small(), vec![gone]);
+        assert!(order.is_empty());
+        assert_eq!((truth.hang_ups, truth.generation_tokens), (1, 5));
+        assert_eq!(truth.observed(Quantity::TimeToFirstToken).count(), 1);
+        assert_eq!(truth.observed(Quantity::EndToEnd).count(), 0);
+        assert_eq!(truth.finish_reasons().count(), 0);
+    }
+}

@@ -63,9 +63,11 @@
 //!   linear [`Machine`]. Numbers look right; they predict nothing.
 //! - Not modelled: pipeline and tensor parallelism, swapping to the CPU, KV connectors, multimodal
 //!   input, model FLOPS, sleep mode. Their families stand at 0 where the recorded page has them.
+//! - Bucket edges are those recorded, also where vLLM would derive them from `max_model_len`.
 //! - `cache_config_info` tells block size and counts truly; its other labels are as recorded.
-//! - The Rust frontend's layout is derived, for want of a recorded page, and its `content-type` is a
-//!   guess: that of its format.
+//! - The Rust frontend's layout is derived, for want of a recorded page: its families are there from
+//!   the start, where the real ones appear on first use, and its `content-type` is a guess, that of
+//!   its format.
 //! - No production server: plain HTTP, no limits beyond a number of connections. Keep it on loopback.
 //!
 //! # Limits

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, SERVER};
+use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderValue, SERVER};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -274,7 +274,8 @@ async fn serve(
 /// Where the truth is told; no real engine has this.
 const TRUTH: &str = "/debug/truth";
 
-/// Answers as vLLM's API server does. `/metrics` looks at neither `Accept` nor `Accept-Encoding`.
+/// Answers as vLLM's API server does. `/metrics` looks at neither `Accept` nor `Accept-Encoding`;
+/// `/metrics/` negotiates the format.
 fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>> {
     const JSON: &str = "application/json";
     let path = request.uri().path();
@@ -313,11 +314,15 @@ fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>>
             );
         }
         TRUTH => return respond(StatusCode::OK, JSON, truth_json(truth)),
-        "/metrics/" => layout.page_after_slash(truth),
-        _ => layout.page(truth),
+        "/metrics/" => {
+            let accept = request.headers().get(ACCEPT);
+            let accept = accept.and_then(|value| value.to_str().ok());
+            layout.after_slash(truth, accept.unwrap_or_default())
+        }
+        _ => layout.page(truth).map(|page| (layout.content_type(), page)),
     };
     match page {
-        Ok(page) => respond(StatusCode::OK, layout.content_type(), page),
+        Ok((content_type, page)) => respond(StatusCode::OK, content_type, page),
         // `bind` and `set_layout` let no such layout in.
         Err(error) => respond(
             StatusCode::INTERNAL_SERVER_ERROR,

@@ -383,3 +383,15 @@ pub(crate) fn float(count: u64) -> f64 {
     let value = count as f64;
     value
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn observations_are_found_by_the_order_of_all() {
+        for (index, quantity) in Quantity::ALL.into_iter().enumerate() {
+            assert_eq!(quantity as usize, index);
+        }
+    }
+}

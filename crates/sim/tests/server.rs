@@ -56,6 +56,11 @@ async fn metrics_ignore_what_is_accepted() {
     let (_, head, body) = ask(&server, "GET", "/metrics", wants).await;
     assert!(!head.contains("content-encoding"));
     assert_eq!(body, plain);
+
+    // The slash makes it another handler, which negotiates.
+    let (_, head, body) = ask(&server, "GET", "/metrics/", wants).await;
+    assert!(head.contains("content-type: application/openmetrics-text; version=1.0.0"));
+    assert!(body.contains("\nvllm_prompt_tokens_total{") && body.ends_with("# EOF\n"));
     server.stop().await;
 }
 

@@ -20,11 +20,12 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokenpath_core::BoxSource;
 use tokenpath_core::exposition::Format;
+use tokenpath_scrape::PageSourceOptions;
 use tokenpath_scrape::runner::{Exporter, SourceOptions};
 use tokenpath_scrape::server::ServedFormat;
-use tokenpath_scrape::{PageSource, PageSourceOptions};
 use tokenpath_sim::vllm::{Layout, Release};
 use tokenpath_sim::{Config, Running, Server, Twin};
+use tokenpath_vllm::VllmSource;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
@@ -57,11 +58,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// One vLLM server as a source. More sources, of any kind, are more calls of `add`.
 fn exporter(endpoint: &str) -> Result<Exporter, Box<dyn Error>> {
-    let source = PageSource::new(
-        endpoint.parse()?,
-        tokenpath_vllm::compiled(),
-        PageSourceOptions::default(),
-    )?;
+    let source = VllmSource::new(endpoint.parse()?, PageSourceOptions::default())?;
     let mut exporter = Exporter::new();
     exporter.add(BoxSource::new(source), SourceOptions::new());
     Ok(exporter)

@@ -73,10 +73,12 @@ pub(crate) fn run(binaries: &Binaries, report: &mut Report) {
     });
 }
 
-/// Whether there is a line that could be typed as it stands.
+/// Whether there is a command that could be typed as it stands: on a line of its own, or after a colon.
 fn has_example(said: &str, program: &str) -> bool {
-    said.lines()
-        .any(|line| line.starts_with("  ") && line.trim_start().starts_with(program))
+    said.lines().any(|line| {
+        let command = line.rsplit_once(": ").map_or(line, |(_, command)| command);
+        !line.starts_with("Usage") && command.trim_start().starts_with(program)
+    })
 }
 
 fn exporter(binaries: &Binaries, options: &[&str]) -> Result<(Program, std::net::SocketAddr)> {
@@ -288,7 +290,7 @@ fn wrong_flag(program: &Path) -> Result<Verdict> {
         let name = program.file_name().unwrap_or_default().to_string_lossy();
         ensure!(status.code() == Some(2), "{arguments:?}: {status}, {said}");
         ensure!(
-            has_example(&said, &name) || said.contains("for instance"),
+            has_example(&said, &name) || said.to_lowercase().contains("for instance"),
             "{arguments:?}: no example in:\n{said}"
         );
     }

@@ -6,8 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::{Discovered, list};
 use super::said::Said;
+use super::{Discovered, list};
 
 /// Target files: paths in whose last part `*` may stand for anything.
 ///
@@ -22,7 +22,10 @@ pub struct FileSd {
 impl FileSd {
     pub(crate) fn new<T: AsRef<Path>>(patterns: &[T]) -> Self {
         Self {
-            patterns: patterns.iter().map(|path| path.as_ref().to_owned()).collect(),
+            patterns: patterns
+                .iter()
+                .map(|path| path.as_ref().to_owned())
+                .collect(),
         }
     }
 }
@@ -88,7 +91,12 @@ impl Files {
                     self.fault(pattern, &format!("cannot be looked at: {error}"));
                     // A folder that cannot be read now says nothing about its files.
                     let folder = pattern.parent();
-                    present.extend(self.known.keys().filter(|path| path.parent() == folder).cloned());
+                    present.extend(
+                        self.known
+                            .keys()
+                            .filter(|path| path.parent() == folder)
+                            .cloned(),
+                    );
                 }
             }
         }
@@ -112,14 +120,26 @@ impl Files {
             }
         };
         let known = self.known.get_mut(path);
-        if known.as_ref().is_some_and(|known| known.stamp.as_ref() == Some(&stamp)) {
+        if known
+            .as_ref()
+            .is_some_and(|known| known.stamp.as_ref() == Some(&stamp))
+        {
             return false;
         }
         match read(path) {
             Ok(targets) => {
                 self.over(path);
-                let is_new = self.known.get(path).is_none_or(|known| known.targets != targets);
-                self.known.insert(path.to_owned(), Known { stamp: Some(stamp), targets });
+                let is_new = self
+                    .known
+                    .get(path)
+                    .is_none_or(|known| known.targets != targets);
+                self.known.insert(
+                    path.to_owned(),
+                    Known {
+                        stamp: Some(stamp),
+                        targets,
+                    },
+                );
                 is_new
             }
             Err(what) => {
@@ -127,7 +147,10 @@ impl Files {
                 match known {
                     Some(known) => known.stamp = Some(stamp),
                     None => {
-                        let nothing = Known { stamp: Some(stamp), targets: Vec::new() };
+                        let nothing = Known {
+                            stamp: Some(stamp),
+                            targets: Vec::new(),
+                        };
                         self.known.insert(path.to_owned(), nothing);
                     }
                 }
@@ -138,7 +161,12 @@ impl Files {
     }
 
     fn fault(&mut self, path: &Path, what: &str) {
-        if self.faults.entry(path.to_owned()).or_default().is_news(what) {
+        if self
+            .faults
+            .entry(path.to_owned())
+            .or_default()
+            .is_news(what)
+        {
             tracing::warn!(file = %path.display(), error = what, "a target file cannot be used; its last good content stays");
         }
     }
@@ -154,7 +182,10 @@ impl Files {
         let all = self.known.iter().flat_map(|(path, known)| {
             known.targets.iter().map(move |found| {
                 let mut found = found.clone();
-                found.insert("__meta_filepath".to_owned(), path.to_string_lossy().into_owned());
+                found.insert(
+                    "__meta_filepath".to_owned(),
+                    path.to_string_lossy().into_owned(),
+                );
                 found
             })
         });
@@ -171,7 +202,9 @@ fn read(path: &Path) -> Result<Vec<Discovered>, String> {
         return Err(format!("is larger than {} bytes", list::BYTES_MAX));
     }
     let bytes = fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
-    let is_json = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
+    let is_json = path
+        .extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
     let targets = if is_json {
         list::from_json(&bytes)
     } else {
@@ -183,17 +216,28 @@ fn read(path: &Path) -> Result<Vec<Discovered>, String> {
 
 /// The paths that a pattern means, in order. A path without `*` means itself, there or not.
 fn matching(pattern: &Path) -> io::Result<Vec<PathBuf>> {
-    let name = pattern.file_name().map(|name| name.to_string_lossy().into_owned());
+    let name = pattern
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
     let Some(name) = name.filter(|name| name.contains('*')) else {
         let there = fs::symlink_metadata(pattern).is_ok();
-        return Ok(if there { vec![pattern.to_owned()] } else { Vec::new() });
+        return Ok(if there {
+            vec![pattern.to_owned()]
+        } else {
+            Vec::new()
+        });
     };
-    let folder = pattern.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = pattern
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder.unwrap_or(Path::new(".")))? {
         let entry = entry?;
         if is_like(&entry.file_name().to_string_lossy(), &name) {
-            paths.push(folder.map_or_else(|| entry.file_name().into(), |folder| folder.join(entry.file_name())));
+            paths.push(folder.map_or_else(
+                || entry.file_name().into(),
+                |folder| folder.join(entry.file_name()),
+            ));
         }
     }
     paths.sort();
@@ -228,7 +272,11 @@ mod tests {
     use super::*;
 
     fn addresses(files: &Files) -> Vec<String> {
-        files.targets().iter().map(|found| found["__address__"].clone()).collect()
+        files
+            .targets()
+            .iter()
+            .map(|found| found["__address__"].clone())
+            .collect()
     }
 
     #[test]
@@ -260,7 +308,11 @@ mod tests {
         assert_eq!(addresses(&files), ["a:1", "b:1"]);
         fs::write(&a, "- targets: [a:1, a:2\n").unwrap();
         assert!(!files.look(&sd));
-        assert_eq!(addresses(&files), ["a:1", "b:1"], "the broken one keeps what it said");
+        assert_eq!(
+            addresses(&files),
+            ["a:1", "b:1"],
+            "the broken one keeps what it said"
+        );
         fs::write(&a, "- targets: [a:1, a:3]\n# longer\n").unwrap();
         fs::remove_file(&b).unwrap();
         assert!(files.look(&sd));

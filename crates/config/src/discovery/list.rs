@@ -81,7 +81,16 @@ pub(crate) fn from_yaml(text: &str) -> Result<Vec<Discovered>, Flaw> {
                 }
                 ("labels", _) if entry.node.is_null() => {}
                 ("targets" | "labels", _) => {
-                    let what = format!("`{}` must be {}, and is {}", entry.key, if entry.key == "targets" { "a list" } else { "a map" }, entry.node.what());
+                    let what = format!(
+                        "`{}` must be {}, and is {}",
+                        entry.key,
+                        if entry.key == "targets" {
+                            "a list"
+                        } else {
+                            "a map"
+                        },
+                        entry.node.what()
+                    );
                     return Err(Flaw::new(entry.node.place, what));
                 }
                 (other, _) => {
@@ -102,7 +111,10 @@ pub(crate) fn from_yaml(text: &str) -> Result<Vec<Discovered>, Flaw> {
 fn text_of(node: &Node) -> Result<String, Flaw> {
     match &node.value {
         Value::Scalar { text, .. } => Ok(text.clone()),
-        _ => Err(Flaw::new(node.place, format!("this must be text, and is {}", node.what()))),
+        _ => Err(Flaw::new(
+            node.place,
+            format!("this must be text, and is {}", node.what()),
+        )),
     }
 }
 
@@ -132,8 +144,14 @@ mod tests {
     fn what_is_no_list_says_where() {
         for (text, says) in [
             ("a: 1\n", "1:1: this is no list of targets"),
-            ("- targets: a\n", "1:12: `targets` must be a list, and is text"),
-            ("- target: [a]\n", "1:3: `target` is no key of a group of targets; did you mean `targets`?"),
+            (
+                "- targets: a\n",
+                "1:12: `targets` must be a list, and is text",
+            ),
+            (
+                "- target: [a]\n",
+                "1:3: `target` is no key of a group of targets; did you mean `targets`?",
+            ),
             ("- labels: {a: b}\n", "a group of targets needs `targets`"),
             ("- targets: [a\n", "no YAML"),
         ] {
@@ -141,6 +159,9 @@ mod tests {
             assert!(flaw.contains(says), "{text}: {flaw}");
         }
         let flaw = from_json(b"[{\"targets\": [1]}]").unwrap_err().to_string();
-        assert!(flaw.starts_with("1:15: this is no list of targets: invalid type"), "{flaw}");
+        assert!(
+            flaw.starts_with("1:15: this is no list of targets: invalid type"),
+            "{flaw}"
+        );
     }
 }

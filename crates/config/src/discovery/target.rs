@@ -112,32 +112,60 @@ impl Mapping {
     /// # Errors
     ///
     /// Where the address is missing or is none.
-    pub fn target(&self, found: &Discovered, reading: &Arc<Reading>) -> Result<Option<Target>, String> {
+    pub fn target(
+        &self,
+        found: &Discovered,
+        reading: &Arc<Reading>,
+    ) -> Result<Option<Target>, String> {
         let holds = |condition: &Condition| condition.holds(found);
         if !self.keep.iter().all(holds) || self.drop.iter().any(holds) {
             return Ok(None);
         }
         let text = url(found)?;
-        let endpoint: Endpoint = text.parse().map_err(|error: tokenpath_scrape::EndpointError| error.to_string())?;
+        let endpoint: Endpoint = text
+            .parse()
+            .map_err(|error: tokenpath_scrape::EndpointError| error.to_string())?;
         let is_kind = |kind: &&String| self.kinds.iter().any(|known| **known == ***kind);
-        let said = [BACKEND, ENGINE_TYPE].iter().find_map(|label| found.get(*label).filter(is_kind));
-        let kind = self.kind.clone().or_else(|| said.map(|kind| kind.as_str().into()));
-        Ok(Some(Target::new(kind, endpoint, text.into(), self.labels(found), Arc::clone(reading))))
+        let said = [BACKEND, ENGINE_TYPE]
+            .iter()
+            .find_map(|label| found.get(*label).filter(is_kind));
+        let kind = self
+            .kind
+            .clone()
+            .or_else(|| said.map(|kind| kind.as_str().into()));
+        Ok(Some(Target::new(
+            kind,
+            endpoint,
+            text.into(),
+            self.labels(found),
+            Arc::clone(reading),
+        )))
     }
 
     fn labels(&self, found: &Discovered) -> LabelSet {
         let own = found
             .iter()
-            .filter(|(name, value)| !name.starts_with("__") && !value.is_empty() && is_label_name(name))
+            .filter(|(name, value)| {
+                !name.starts_with("__") && !value.is_empty() && is_label_name(name)
+            })
             .map(|(name, value)| {
                 // Ours win over what was found.
                 let clash = matches!(name.as_str(), "backend" | "target" | "le" | "quantile");
-                let name = if clash { format!("exported_{name}") } else { name.clone() };
+                let name = if clash {
+                    format!("exported_{name}")
+                } else {
+                    name.clone()
+                };
                 (name, value.clone())
             });
         let role = found
             .get(ROLE)
-            .filter(|_| !self.labels.iter().any(|(from, to)| from == ROLE || to == "role"))
+            .filter(|_| {
+                !self
+                    .labels
+                    .iter()
+                    .any(|(from, to)| from == ROLE || to == "role")
+            })
             .map(|value| ("role".to_owned(), value.clone()));
         let mapped = self.labels.iter().filter_map(|(from, to)| {
             let value = found.get(from).filter(|value| !value.is_empty())?;
@@ -149,7 +177,12 @@ impl Mapping {
 
 /// The URL that Prometheus would read.
 fn url(found: &Discovered) -> Result<String, String> {
-    let get = |name: &str| found.get(name).map(String::as_str).filter(|value| !value.is_empty());
+    let get = |name: &str| {
+        found
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    };
     let address = get("__address__").ok_or("a target has no address")?;
     if address.contains("://") {
         return Ok(address.to_owned());
@@ -166,7 +199,11 @@ fn url(found: &Discovered) -> Result<String, String> {
         .filter_map(|(name, value)| Some((name.strip_prefix("__param_")?, value)))
         .enumerate()
     {
-        url.push(if index == 0 && !url.contains('?') { '?' } else { '&' });
+        url.push(if index == 0 && !url.contains('?') {
+            '?'
+        } else {
+            '&'
+        });
         percent_encode(name, &mut url);
         url.push('=');
         percent_encode(value, &mut url);
@@ -189,7 +226,10 @@ mod tests {
     use super::*;
 
     fn found(labels: &[(&str, &str)]) -> Discovered {
-        labels.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect()
+        labels
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+            .collect()
     }
 
     fn target(mapping: &Mapping, labels: &[(&str, &str)]) -> Option<Target> {
@@ -201,13 +241,29 @@ mod tests {
         let mapping = Mapping::default();
         for (labels, url) in [
             (&[("__address__", "a:8000")][..], "http://a:8000/metrics"),
-            (&[("__address__", "a"), ("__scheme__", "https"), ("__metrics_path__", "m")], "https://a/m"),
-            (&[("__address__", "a:1"), ("__param_model", "x y")], "http://a:1/metrics?model=x%20y"),
+            (
+                &[
+                    ("__address__", "a"),
+                    ("__scheme__", "https"),
+                    ("__metrics_path__", "m"),
+                ],
+                "https://a/m",
+            ),
+            (
+                &[("__address__", "a:1"), ("__param_model", "x y")],
+                "http://a:1/metrics?model=x%20y",
+            ),
             (&[("__address__", "https://a/x")], "https://a/x"),
         ] {
             assert_eq!(target(&mapping, labels).unwrap().text(), url);
         }
-        for bad in [&[][..], &[("__address__", "")], &[("__address__", "a/b")], &[("__address__", "me:canary@a")], &[("__address__", "a:99999")]] {
+        for bad in [
+            &[][..],
+            &[("__address__", "")],
+            &[("__address__", "a/b")],
+            &[("__address__", "me:canary@a")],
+            &[("__address__", "a:99999")],
+        ] {
             let error = mapping.target(&found(bad), &Arc::default()).unwrap_err();
             assert!(!error.contains("canary"), "{error}");
         }
@@ -232,7 +288,10 @@ mod tests {
             ("empty", ""),
         ];
         let target = target(&mapping, &labels).unwrap();
-        assert_eq!(target.labels.to_string(), r#"{exported_target="x",node="n1",role="prefill",team="red"}"#);
+        assert_eq!(
+            target.labels.to_string(),
+            r#"{exported_target="x",node="n1",role="prefill",team="red"}"#
+        );
         assert_eq!(target.kind.as_deref(), Some("vllm"));
     }
 
@@ -247,7 +306,12 @@ mod tests {
             drop: vec![condition("canary", ".+")],
             ..Mapping::default()
         };
-        for (env, canary, read) in [("prod", "", true), ("production", "", false), ("stage", "yes", false), ("", "", false)] {
+        for (env, canary, read) in [
+            ("prod", "", true),
+            ("production", "", false),
+            ("stage", "yes", false),
+            ("", "", false),
+        ] {
             let labels = [("__address__", "a:1"), ("env", env), ("canary", canary)];
             assert_eq!(target(&mapping, &labels).is_some(), read, "{env} {canary}");
         }

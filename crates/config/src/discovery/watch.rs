@@ -109,7 +109,9 @@ impl Join {
         let mut all: Vec<Target> = Vec::new();
         let found = lists.iter().flat_map(|list| list.iter());
         for target in self.known.iter().chain(found) {
-            if self.shard.is_some_and(|shard| !shard.owns(target.text())) || !seen.insert(target.key()) {
+            if self.shard.is_some_and(|shard| !shard.owns(target.text()))
+                || !seen.insert(target.key())
+            {
                 continue;
             }
             if all.len() < self.limit {
@@ -119,7 +121,11 @@ impl Join {
             }
         }
         if refused != self.refused && refused > 0 {
-            tracing::error!(limit = self.limit, refused, "more targets than limits.targets: the last ones are not read");
+            tracing::error!(
+                limit = self.limit,
+                refused,
+                "more targets than limits.targets: the last ones are not read"
+            );
         }
         self.refused = refused;
         all.into()
@@ -133,12 +139,20 @@ async fn any_changed(found: &mut [Found]) {
         .map(|found| Box::pin(async move { found.changed().await }))
         .collect();
     std::future::poll_fn(|cx| {
-        for future in &mut waiting {
-            if let std::task::Poll::Ready(Ok(())) = future.as_mut().poll(cx) {
-                return std::task::Poll::Ready(());
+        let mut changed = false;
+        // One whose provider has ended is not asked again.
+        waiting.retain_mut(|future| match future.as_mut().poll(cx) {
+            std::task::Poll::Ready(result) => {
+                changed |= result.is_ok();
+                false
             }
+            std::task::Poll::Pending => true,
+        });
+        if changed {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
         }
-        std::task::Poll::Pending
     })
     .await;
 }
@@ -201,7 +215,10 @@ impl Mapper {
             Some(what) => {
                 let what = format!("{what} ({wrong_count} such)");
                 if self.said.is_news(&what) {
-                    tracing::warn!(error = what, "discovered targets that cannot be read are left out");
+                    tracing::warn!(
+                        error = what,
+                        "discovered targets that cannot be read are left out"
+                    );
                 }
             }
             None => _ = self.said.is_over(),
@@ -253,7 +270,11 @@ async fn follow_http(sd: Arc<HttpSd>, mut mapper: Mapper) {
             }
             Err(error) => {
                 if said.is_news(&error) {
-                    tracing::warn!(url = sd.url(), error, "an answer with targets cannot be used; the last good one stays");
+                    tracing::warn!(
+                        url = sd.url(),
+                        error,
+                        "an answer with targets cannot be used; the last good one stays"
+                    );
                 }
             }
         }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use tokenpath_core::{Desc, LabelSet};
 
+use crate::Flaw;
 use crate::config::{Config, Limits, Log, Network, Probe, RollUp, Tenants, Web};
 use crate::discovery::Shard;
 use crate::nearest::nearest;
@@ -16,7 +17,6 @@ use crate::raw;
 use crate::reading::Reading;
 use crate::schema::Places;
 use crate::vocabulary::Vocabulary;
-use crate::Flaw;
 
 /// What resolving looks things up in, and where it says what is wrong.
 pub(crate) struct Resolver<'r> {
@@ -40,8 +40,16 @@ pub(crate) fn resolve(
         flaws,
     };
     let (catalogues, families) = resolver.catalogues(&file.catalogues);
-    let mut kinds: Vec<Box<str>> = vocabulary.kinds.iter().map(|kind| kind.as_str().into()).collect();
-    kinds.extend(catalogues.iter().map(|engine| (*engine.catalogue.catalogue().backend).into()));
+    let mut kinds: Vec<Box<str>> = vocabulary
+        .kinds
+        .iter()
+        .map(|kind| kind.as_str().into())
+        .collect();
+    kinds.extend(
+        catalogues
+            .iter()
+            .map(|engine| (*engine.catalogue.catalogue().backend).into()),
+    );
     let kinds: Arc<[Box<str>]> = kinds.into();
     resolver.timing(&file.defaults, "/defaults");
     let sources = resolver.sources(&file, &kinds);
@@ -51,7 +59,12 @@ pub(crate) fn resolve(
     let rollups = resolver.rollups(&file.rollups, &families);
     Config {
         web: Web {
-            listen: file.web.listen.iter().filter_map(|text| text.parse().ok()).collect(),
+            listen: file
+                .web
+                .listen
+                .iter()
+                .filter_map(|text| text.parse().ok())
+                .collect(),
             telemetry_path: file.web.telemetry_path,
             max_requests: file.web.max_requests,
         },
@@ -70,10 +83,13 @@ pub(crate) fn resolve(
         tenants: tenants(file.tenants),
         limits: Limits {
             targets: file.limits.targets.unwrap_or(Limits::default().targets),
-            reads_at_once: file.limits.reads_at_once.unwrap_or(Limits::default().reads_at_once),
         },
         probe: file.probe.map(|probe| Probe {
-            allow: probe.allow.iter().filter_map(|text| Network::parse(text)).collect(),
+            allow: probe
+                .allow
+                .iter()
+                .filter_map(|text| Network::parse(text))
+                .collect(),
             ports: probe.ports,
         }),
     }
@@ -84,7 +100,12 @@ impl Resolver<'_> {
         self.flaw_or(pointer, message, None);
     }
 
-    pub(super) fn flaw_or(&mut self, pointer: &str, message: impl Into<String>, near: Option<&str>) {
+    pub(super) fn flaw_or(
+        &mut self,
+        pointer: &str,
+        message: impl Into<String>,
+        near: Option<&str>,
+    ) {
         let place = self.places.of(pointer);
         self.flaws.push(Flaw::new(place, message).or(near));
     }

@@ -23,13 +23,22 @@ impl Resolver<'_> {
             let merged = raw.reading.over(&file.defaults);
             let reading = Arc::new(Reading::of(&merged));
             let several = raw.endpoints.iter().enumerate();
-            let one = raw.endpoint.iter().map(|text| (format!("{pointer}/endpoint"), text));
-            let all = one.chain(several.map(|(at, text)| (format!("{pointer}/endpoints/{at}"), text)));
+            let one = raw
+                .endpoint
+                .iter()
+                .map(|text| (format!("{pointer}/endpoint"), text));
+            let all =
+                one.chain(several.map(|(at, text)| (format!("{pointer}/endpoints/{at}"), text)));
             for (at, text) in all {
                 let Ok(endpoint) = text.parse::<tokenpath_scrape::Endpoint>() else {
                     continue;
                 };
-                let key = (raw.kind.clone(), endpoint.to_string(), text.contains('?').then(|| text.clone()), labels_of(&merged));
+                let key = (
+                    raw.kind.clone(),
+                    endpoint.to_string(),
+                    text.contains('?').then(|| text.clone()),
+                    labels_of(&merged),
+                );
                 if let Some(first) = seen.get(&key) {
                     let what = format!(
                         "{endpoint} is read already, first at {}; give one of them another label where both are meant",
@@ -57,7 +66,9 @@ impl Resolver<'_> {
         }
         let near = nearest(kind, kinds.iter().map(|kind| &**kind));
         let known = kinds.join(", ");
-        let what = format!("`{kind}` is no kind of backend: there are {known}, and those under `catalogues`");
+        let what = format!(
+            "`{kind}` is no kind of backend: there are {known}, and those under `catalogues`"
+        );
         self.flaw_or(&format!("{pointer}/kind"), what, near);
     }
 
@@ -65,12 +76,17 @@ impl Resolver<'_> {
         if let (Some(interval), Some(timeout)) = (reading.interval, reading.timeout)
             && timeout > interval
         {
-            let what = format!("the timeout ({timeout:?}) is longer than the interval ({interval:?})");
+            let what =
+                format!("the timeout ({timeout:?}) is longer than the interval ({interval:?})");
             self.flaw(&format!("{pointer}/timeout"), what);
         }
     }
 
-    pub(super) fn discovery(&mut self, file: &raw::File, kinds: &Arc<[Box<str>]>) -> Vec<Discovery> {
+    pub(super) fn discovery(
+        &mut self,
+        file: &raw::File,
+        kinds: &Arc<[Box<str>]>,
+    ) -> Vec<Discovery> {
         let mut all = Vec::new();
         for (index, raw) in file.discovery.iter().enumerate() {
             let pointer = format!("/discovery/{index}");
@@ -79,7 +95,10 @@ impl Resolver<'_> {
             self.timing(&merged, &pointer);
             for (to, at) in raw.map_labels.iter().map(|(from, to)| (to, from)) {
                 if let Err(what) = (leaf::OWN_LABEL.check)(to) {
-                    self.flaw(&format!("{pointer}/map_labels/{at}"), format!("`{to}` {what}"));
+                    self.flaw(
+                        &format!("{pointer}/map_labels/{at}"),
+                        format!("`{to}` {what}"),
+                    );
                 }
             }
             let Some(provider) = self.provider(raw, &pointer) else {
@@ -128,12 +147,21 @@ impl Resolver<'_> {
     fn dns(&mut self, raw: &raw::Dns, pointer: &str) -> Option<Provider> {
         let is_service = raw.kind.as_deref() == Some("srv");
         if !is_service && raw.port.is_none() {
-            self.flaw(&format!("{pointer}/dns"), "`dns` needs `port`: only srv records bring one");
+            self.flaw(
+                &format!("{pointer}/dns"),
+                "`dns` needs `port`: only srv records bring one",
+            );
         }
         if is_service && raw.port.is_some() {
-            self.flaw(&format!("{pointer}/dns/port"), "srv records bring their own port");
+            self.flaw(
+                &format!("{pointer}/dns/port"),
+                "srv records bring their own port",
+            );
         }
-        let server = raw.server.as_deref().map(str::parse::<std::net::SocketAddr>);
+        let server = raw
+            .server
+            .as_deref()
+            .map(str::parse::<std::net::SocketAddr>);
         if matches!(server, Some(Err(_))) {
             let what = "the name server must be ADDRESS:PORT; for instance 10.0.0.10:53";
             self.flaw(&format!("{pointer}/dns/server"), what);
@@ -145,7 +173,10 @@ impl Resolver<'_> {
         }
         #[cfg(not(feature = "dns"))]
         {
-            self.flaw(&format!("{pointer}/dns"), "this build has no `dns`: it lacks the feature of that name");
+            self.flaw(
+                &format!("{pointer}/dns"),
+                "this build has no `dns`: it lacks the feature of that name",
+            );
             None
         }
     }
@@ -153,7 +184,9 @@ impl Resolver<'_> {
     fn kubernetes(&mut self, raw: &raw::Kubernetes, pointer: &str) -> Option<Provider> {
         #[cfg(feature = "kubernetes")]
         {
-            Some(Provider::Kubernetes(Arc::new(crate::discovery::KubernetesSd::new(raw))))
+            Some(Provider::Kubernetes(Arc::new(
+                crate::discovery::KubernetesSd::new(raw),
+            )))
         }
         #[cfg(not(feature = "kubernetes"))]
         {

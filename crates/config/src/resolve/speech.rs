@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokenpath_core::catalogue::{Catalogue, CatalogueError, Compiled, Families};
-use tokenpath_core::dialect::{Dialect, DialectError, Quantity, Spoken};
+use tokenpath_core::dialect::{Dialect, DialectError, Spoken};
 use tokenpath_core::{Desc, lint};
 
 use super::Resolver;
@@ -27,7 +27,9 @@ impl Resolver<'_> {
             let pointer = format!("/catalogues/{index}");
             let backend = catalogue.backend.as_str();
             if self.vocabulary.kinds.iter().any(|kind| kind == backend) {
-                let what = format!("`{backend}` is built in: a catalogue of the file has a name of its own");
+                let what = format!(
+                    "`{backend}` is built in: a catalogue of the file has a name of its own"
+                );
                 self.flaw(&format!("{pointer}/backend"), what);
                 continue;
             }
@@ -59,13 +61,23 @@ impl Resolver<'_> {
             let desc = tables::family(family);
             // The prefix is the house's own rule: an engine's families may have the engine's.
             let findings = lint::check(&desc);
-            let findings = findings.iter().filter(|finding| finding.rule() != lint::Rule::Prefix);
+            let findings = findings
+                .iter()
+                .filter(|finding| finding.rule() != lint::Rule::Prefix);
             for finding in findings {
-                self.flaw(&format!("{pointer}/name"), format!("`{}`: {}", family.name, finding.rule().message()));
+                self.flaw(
+                    &format!("{pointer}/name"),
+                    format!("`{}`: {}", family.name, finding.rule().message()),
+                );
             }
             match known.iter().find(|known| known.name() == desc.name()) {
                 Some(other) => {
-                    let what = format!("`{}` is there already, as {} in {}", desc.name(), other.kind(), unit(other));
+                    let what = format!(
+                        "`{}` is there already, as {} in {}",
+                        desc.name(),
+                        other.kind(),
+                        unit(other)
+                    );
                     self.flaw(&format!("{pointer}/name"), what);
                 }
                 None => known.push(Arc::new(desc)),
@@ -85,7 +97,10 @@ impl Resolver<'_> {
             let pointer = format!("{pointer}/rows/{at}");
             for (key, factor) in [("multiply", raw_row.multiply), ("divide", raw_row.divide)] {
                 if factor.is_some_and(|factor| factor <= 0.0) {
-                    self.flaw(&format!("{pointer}/{key}"), format!("`{key}` must be above 0"));
+                    self.flaw(
+                        &format!("{pointer}/{key}"),
+                        format!("`{key}` must be above 0"),
+                    );
                 }
             }
             let row = tables::row(raw_row);
@@ -107,7 +122,8 @@ impl Resolver<'_> {
         match error {
             CatalogueError::UnknownFamily { family, .. } => {
                 let near = nearest(family, known.list().iter().map(|desc| desc.name()));
-                let what = format!("`{family}` is no known family; new ones stand under `families`");
+                let what =
+                    format!("`{family}` is no known family; new ones stand under `families`");
                 self.flaw_or(pointer, what, near);
             }
             CatalogueError::WrongType {
@@ -171,7 +187,9 @@ impl Resolver<'_> {
             spoken.push(Dialect::llm());
         }
         // One that is broken alone was told of already.
-        let whole = spoken.iter().filter(|dialect| !broken.iter().any(|name| name == dialect.name()));
+        let whole = spoken
+            .iter()
+            .filter(|dialect| !broken.iter().any(|name| name == dialect.name()));
         let together = match Spoken::new(whole, families) {
             Ok(together) => together,
             Err(error) => {
@@ -192,25 +210,32 @@ impl Resolver<'_> {
         let mut rows = Vec::new();
         for (at, raw_row) in raw.rows.iter().enumerate() {
             let pointer = format!("{pointer}/rows/{at}");
+            let (key, of_two) = quantity_key(raw_row);
             let Some(row) = tables::dialect_row(raw_row) else {
-                let key = if raw_row.ratio.is_some() { "ratio" } else { "diff" };
-                self.flaw(&format!("{pointer}/{key}"), format!("`{key}` is of two families"));
+                self.flaw(
+                    &format!("{pointer}/{key}"),
+                    format!("`{key}` is of two families"),
+                );
                 continue;
             };
-            let names: Vec<(String, String)> = match row.quantity() {
-                Quantity::Family(family) => vec![("family".into(), family.to_string())],
-                Quantity::Ratio(first, second) => {
-                    vec![("ratio/0".into(), first.to_string()), ("ratio/1".into(), second.to_string())]
-                }
-                Quantity::Diff(first, second) => {
-                    vec![("diff/0".into(), first.to_string()), ("diff/1".into(), second.to_string())]
-                }
-            };
-            for (key, name) in names {
+            let first = (
+                if of_two {
+                    format!("{key}/0")
+                } else {
+                    key.to_owned()
+                },
+                row.quantity().first(),
+            );
+            let second = row
+                .quantity()
+                .second()
+                .map(|second| (format!("{key}/1"), second));
+            for (key, name) in [first].into_iter().chain(second) {
                 // What is passed through is known when it is read.
                 if !passes_unknown && !families.iter().any(|desc| desc.name() == name) {
-                    let near = nearest(&name, families.iter().map(|desc| desc.name()));
-                    self.flaw_or(&format!("{pointer}/{key}"), format!("`{name}` is no known family"), near);
+                    let near = nearest(name, families.iter().map(|desc| desc.name()));
+                    let what = format!("`{name}` is no known family");
+                    self.flaw_or(&format!("{pointer}/{key}"), what, near);
                 }
             }
             let alone = tables::dialect(&raw.name, vec![row.clone()]);
@@ -255,4 +280,17 @@ fn family_pointer(row: &raw::Row, pointer: &str) -> String {
         "label_items/family"
     };
     format!("{pointer}/{key}")
+}
+
+/// Where a row of a dialect says what it speaks about, and whether that is of two families.
+fn quantity_key(row: &raw::DialectRow) -> (&'static str, bool) {
+    if row.family.is_some() {
+        ("family", false)
+    } else if row.ratio.is_some() {
+        ("ratio", true)
+    } else if row.diff.is_some() {
+        ("diff", true)
+    } else {
+        ("sum", true)
+    }
 }

@@ -30,7 +30,10 @@ pub(crate) enum Shape {
     /// The same, or a single one without the list.
     OneOrMore(&'static Shape),
     /// Keys that the user chooses.
-    Map { key: &'static Leaf, value: &'static Shape },
+    Map {
+        key: &'static Leaf,
+        value: &'static Shape,
+    },
     /// Keys that are known.
     Record(&'static Record),
 }

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use serde_json::{Map, Number, Value};
 
 use super::{Record, Rule, Shape};
+use crate::expand::{self, Variables};
 use crate::leaf::{Leaf, has_credentials};
 use crate::nearest::nearest;
 use crate::tree::{Node, Value as Tree, shown};
-use crate::expand::{self, Variables};
 use crate::{Flaw, Place};
 
 /// Where each value of the result stands in the file, by its JSON pointer.
@@ -73,7 +73,9 @@ impl Validator<'_> {
                 let item = self.within("0", |validator| validator.value(node, item, key))?;
                 Some(Value::Array(vec![item]))
             }
-            (Shape::Map { key: leaf, value }, Tree::Map(_)) => self.free_map(node, leaf, value, key),
+            (Shape::Map { key: leaf, value }, Tree::Map(_)) => {
+                self.free_map(node, leaf, value, key)
+            }
             (Shape::Record(record), Tree::Map(_)) => self.record(node, record),
             (Shape::Record(record), _) if node.is_null() => self.record(node, record),
             (

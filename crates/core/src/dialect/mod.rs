@@ -12,6 +12,7 @@
 
 mod row;
 mod spoken;
+mod tables;
 
 use std::borrow::Cow;
 
@@ -40,7 +41,38 @@ pub(crate) use spoken::{Target, Voice, sample_suffixes};
 pub struct Dialect {
     name: Cow<'static, str>,
     rows: Vec<Row>,
+    missing: Vec<Missing>,
     canonical: bool,
+}
+
+/// A name that those who expect a dialect may ask for, and that it does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    name: Cow<'static, str>,
+    why: Cow<'static, str>,
+}
+
+impl Missing {
+    /// The name, or the beginning of several names and `*`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Why it cannot be derived, as a clause.
+    #[must_use]
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+
+    /// Whether this is about such a name.
+    #[must_use]
+    pub fn covers(&self, name: &str) -> bool {
+        match self.name.strip_suffix('*') {
+            Some(beginning) => name.starts_with(beginning),
+            None => self.name == name,
+        }
+    }
 }
 
 impl Dialect {
@@ -51,8 +83,39 @@ impl Dialect {
         Self {
             name: Cow::Borrowed("llm"),
             rows: Vec::new(),
+            missing: Vec::new(),
             canonical: true,
         }
+    }
+
+    /// The dialect of this name that comes with the crate.
+    ///
+    /// ```
+    /// use tokenpath_core::dialect::Dialect;
+    ///
+    /// let worker = Dialect::builtin("worker").unwrap();
+    /// assert!(worker.rows().iter().any(|row| row.name() == "llm_queue_depth"));
+    /// assert_eq!(Dialect::builtin("esperanto"), None);
+    /// ```
+    #[must_use]
+    pub fn builtin(name: &str) -> Option<Self> {
+        let known = tables::ALL.iter().find(|(known, _)| *known == name);
+        known.map(|(_, dialect)| dialect())
+    }
+
+    /// All dialects that come with the crate, the canonical one first.
+    ///
+    /// ```
+    /// use tokenpath_core::dialect::Dialect;
+    ///
+    /// let names: Vec<String> = Dialect::builtins().map(|dialect| dialect.name().to_owned()).collect();
+    /// assert_eq!(
+    ///     names,
+    ///     ["llm", "vllm", "vllm-v0", "worker", "token-path", "documents", "dcgm", "otel"]
+    /// );
+    /// ```
+    pub fn builtins() -> impl ExactSizeIterator<Item = Self> {
+        tables::ALL.iter().map(|(_, dialect)| dialect())
     }
 
     /// A dialect of rows.
@@ -61,6 +124,7 @@ impl Dialect {
         Self {
             name: name.into(),
             rows,
+            missing: Vec::new(),
             canonical: false,
         }
     }
@@ -75,6 +139,27 @@ impl Dialect {
     #[must_use]
     pub fn rows(&self) -> &[Row] {
         &self.rows
+    }
+
+    /// The names that it does not have, and why.
+    #[must_use]
+    pub fn missing(&self) -> &[Missing] {
+        &self.missing
+    }
+
+    /// Says of a name that it cannot be derived, and why. A name that ends in `*` stands for all
+    /// that begin so.
+    #[must_use]
+    pub fn without(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        why: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        self.missing.push(Missing {
+            name: name.into(),
+            why: why.into(),
+        });
+        self
     }
 
     /// Whether every family goes out under its own name.

@@ -20,6 +20,8 @@ pub enum Quantity {
     Ratio(Text, Text),
     /// The first less the second.
     Diff(Text, Text),
+    /// Both together.
+    Sum(Text, Text),
 }
 
 impl Quantity {
@@ -27,7 +29,10 @@ impl Quantity {
     #[must_use]
     pub fn first(&self) -> &str {
         match self {
-            Self::Family(family) | Self::Ratio(family, _) | Self::Diff(family, _) => family,
+            Self::Family(family)
+            | Self::Ratio(family, _)
+            | Self::Diff(family, _)
+            | Self::Sum(family, _) => family,
         }
     }
 
@@ -36,7 +41,7 @@ impl Quantity {
     pub fn second(&self) -> Option<&str> {
         match self {
             Self::Family(_) => None,
-            Self::Ratio(_, second) | Self::Diff(_, second) => Some(second),
+            Self::Ratio(_, second) | Self::Diff(_, second) | Self::Sum(_, second) => Some(second),
         }
     }
 }
@@ -47,6 +52,7 @@ impl fmt::Display for Quantity {
             Self::Family(family) => f.write_str(family),
             Self::Ratio(first, second) => write!(f, "ratio({first}, {second})"),
             Self::Diff(first, second) => write!(f, "diff({first}, {second})"),
+            Self::Sum(first, second) => write!(f, "sum({first}, {second})"),
         }
     }
 }
@@ -106,13 +112,53 @@ pub enum LabelRule {
     },
     /// It is left out.
     Drop(Text),
+    /// A label of this name is added where the series has none: the value of another one, which
+    /// stays, behind a prefix.
+    Copy {
+        /// The name in the model.
+        from: Text,
+        /// The name on the page.
+        to: Text,
+        /// What stands in front of the value.
+        prefix: Text,
+    },
+    /// A label is added from another family of the same source, usually an info: from its series
+    /// that agrees in one label. Where there is none, the label is not there.
+    Join {
+        /// The other family.
+        family: Text,
+        /// The label in which both agree.
+        on: Text,
+        /// The label that is taken.
+        label: Text,
+        /// The name on the page.
+        to: Text,
+    },
 }
 
 impl LabelRule {
-    pub(crate) fn concerns(&self) -> &str {
+    /// Whether this decides what becomes of the label itself.
+    pub(crate) fn concerns(&self, label: &str) -> bool {
         match self {
-            Self::Rename { from, .. } => from,
-            Self::Drop(name) => name,
+            Self::Rename { from, .. } => from == label,
+            Self::Drop(name) => name == label,
+            Self::Copy { .. } | Self::Join { .. } => false,
+        }
+    }
+
+    /// The label it writes, and what that label then means: two rules with equal meanings write the
+    /// same value.
+    pub(crate) fn writes(&self) -> Option<(&str, String)> {
+        match self {
+            Self::Rename { from, to } => Some((to, from.to_string())),
+            Self::Copy { from, to, prefix } => Some((to, format!("{prefix}{from}"))),
+            Self::Join {
+                family,
+                on,
+                label,
+                to,
+            } => Some((to, format!("{family}[{on}].{label}"))),
+            Self::Drop(_) => None,
         }
     }
 }
@@ -138,6 +184,7 @@ impl LabelRule {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     pub(crate) quantity: Quantity,
+    pub(crate) otherwise: Vec<Quantity>,
     pub(crate) name: Text,
     pub(crate) kind: MetricType,
     pub(crate) factor: f64,
@@ -151,6 +198,7 @@ impl Row {
     fn of(quantity: Quantity, name: Text, kind: MetricType) -> Self {
         Self {
             quantity,
+            otherwise: Vec::new(),
             name,
             kind,
             factor: 1.0,
@@ -191,8 +239,29 @@ impl Row {
         Self::of(quantity, name.into(), kind)
     }
 
+    /// `first` and `second` together.
+    #[must_use]
+    pub fn sum(
+        first: impl Into<Text>,
+        second: impl Into<Text>,
+        name: impl Into<Text>,
+        kind: MetricType,
+    ) -> Self {
+        let quantity = Quantity::Sum(first.into(), second.into());
+        Self::of(quantity, name.into(), kind)
+    }
+
+    /// What goes out instead where the quantity so far is absent: for engines that measure the same
+    /// thing in one of several ways. Series by series, the first quantity that has a value counts.
+    #[must_use]
+    pub fn or(mut self, quantity: Quantity) -> Self {
+        self.otherwise.push(quantity);
+        self
+    }
+
     /// Multiplies the values: of a histogram the edges and the sum, of a summary the quantiles'
-    /// values and the sum. Counts stay.
+    /// values and the sum. Counts stay. A product that is a whole number but for its last bit is
+    /// that whole number: 0.29 times 100 is 29.
     #[must_use]
     pub fn factor(mut self, factor: f64) -> Self {
         self.factor = factor;
@@ -224,10 +293,59 @@ impl Row {
         self
     }
 
+    /// A label of the name `to` is added where the series has none, with the value of `from`, which
+    /// stays.
+    #[must_use]
+    pub fn copy_label(self, from: impl Into<Text>, to: impl Into<Text>) -> Self {
+        self.prefix_label(from, to, "")
+    }
+
+    /// As [`copy_label`](Self::copy_label), with `prefix` in front of the value.
+    #[must_use]
+    pub fn prefix_label(
+        mut self,
+        from: impl Into<Text>,
+        to: impl Into<Text>,
+        prefix: impl Into<Text>,
+    ) -> Self {
+        self.labels.push(LabelRule::Copy {
+            from: from.into(),
+            to: to.into(),
+            prefix: prefix.into(),
+        });
+        self
+    }
+
+    /// A label of the name `to` is added: the value of `label` in that series of `family`, from the
+    /// same source, that has the same value of the label `on`.
+    #[must_use]
+    pub fn join_label(
+        mut self,
+        family: impl Into<Text>,
+        on: impl Into<Text>,
+        label: impl Into<Text>,
+        to: impl Into<Text>,
+    ) -> Self {
+        self.labels.push(LabelRule::Join {
+            family: family.into(),
+            on: on.into(),
+            label: label.into(),
+            to: to.into(),
+        });
+        self
+    }
+
     /// A label with a constant value is added; it replaces one of that name.
     #[must_use]
     pub fn constant(mut self, name: impl Into<Text>, value: impl Into<Text>) -> Self {
         self.constants.push((name.into(), value.into()));
+        self
+    }
+
+    /// The same row under another name.
+    #[must_use]
+    pub fn called(mut self, name: impl Into<Text>) -> Self {
+        self.name = name.into();
         self
     }
 
@@ -238,10 +356,33 @@ impl Row {
         self
     }
 
-    /// What the row speaks about.
+    /// What the row speaks about, in the first place.
     #[must_use]
     pub const fn quantity(&self) -> &Quantity {
         &self.quantity
+    }
+
+    /// All that the row may speak about, in the order in which it is preferred.
+    pub fn quantities(&self) -> impl Iterator<Item = &Quantity> {
+        std::iter::once(&self.quantity).chain(&self.otherwise)
+    }
+
+    /// Its conditions on labels.
+    #[must_use]
+    pub fn matchers(&self) -> &[Matcher] {
+        &self.matchers
+    }
+
+    /// What happens to labels.
+    #[must_use]
+    pub fn label_rules(&self) -> &[LabelRule] {
+        &self.labels
+    }
+
+    /// What values are multiplied by.
+    #[must_use]
+    pub const fn scale(&self) -> f64 {
+        self.factor
     }
 
     /// The name on the page.
@@ -258,8 +399,10 @@ impl Row {
 
     /// Whether a family of type `source` can go out as this row's type: histograms and summaries
     /// only as themselves, single values as any type that has them.
+    ///
+    /// Of two families made one number, this asks about each.
     #[must_use]
-    pub const fn takes(&self, source: MetricType) -> bool {
+    pub fn takes(&self, quantity: &Quantity, source: MetricType) -> bool {
         const fn slots(kind: MetricType) -> u8 {
             match kind {
                 MetricType::Histogram | MetricType::GaugeHistogram => 1,
@@ -267,7 +410,7 @@ impl Row {
                 _ => 0,
             }
         }
-        let single = matches!(self.quantity, Quantity::Family(_)) || slots(source) == 0;
+        let single = matches!(quantity, Quantity::Family(_)) || slots(source) == 0;
         single && slots(source) == slots(self.kind)
     }
 }

@@ -14,7 +14,8 @@ use crate::{Desc, MetricType, is_label_name, is_metric_name};
 pub(crate) struct Target {
     pub(crate) name: Cow<'static, str>,
     pub(crate) kind: MetricType,
-    pub(crate) quantity: Quantity,
+    /// At least one; the others stand in for it where it is absent.
+    pub(crate) quantities: Vec<Quantity>,
     pub(crate) factor: f64,
     pub(crate) help: Option<Cow<'static, str>>,
     pub(crate) voices: Vec<Voice>,
@@ -43,10 +44,11 @@ impl Giver {
             factor if factor.to_bits() == 1.0_f64.to_bits() => String::new(),
             factor => format!(" × {factor}"),
         };
-        let (quantity, name, kind) = (&row.quantity, &row.name, row.kind);
+        let quantities: Vec<String> = row.quantities().map(ToString::to_string).collect();
+        let (quantities, name, kind) = (quantities.join(" or "), &row.name, row.kind);
         Self {
             dialect: dialect.name().into(),
-            row: format!("{quantity}{factor}{when} as {kind} {name}").into(),
+            row: format!("{quantities}{factor}{when} as {kind} {name}").into(),
         }
     }
 
@@ -154,7 +156,8 @@ pub enum DialectError {
 pub struct Spoken {
     canonical: bool,
     targets: Vec<Target>,
-    by_family: HashMap<Box<str>, Vec<usize>>,
+    /// Which quantity of which target a family is the first one of.
+    by_family: HashMap<Box<str>, Vec<(usize, usize)>>,
 }
 
 impl Default for Spoken {
@@ -208,8 +211,11 @@ impl Spoken {
             }
         }
         for (index, target) in spoken.targets.iter().enumerate() {
-            let family = target.quantity.first().into();
-            spoken.by_family.entry(family).or_default().push(index);
+            for (rank, quantity) in target.quantities.iter().enumerate() {
+                let family = quantity.first().into();
+                let entry = spoken.by_family.entry(family).or_default();
+                entry.push((index, rank));
+            }
         }
         Ok(spoken)
     }
@@ -220,16 +226,18 @@ impl Spoken {
         self.canonical
     }
 
-    /// What the rows speak about: each name on the page with its quantity, in the order of the rows.
-    /// The names of the canonical dialect are not among them.
-    pub fn names(&self) -> impl ExactSizeIterator<Item = (&str, &Quantity)> {
-        self.targets.iter().map(|t| (&*t.name, &t.quantity))
+    /// What the rows speak about: each name on the page with its quantities, in the order of the
+    /// rows. The names of the canonical dialect are not among them.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = (&str, &[Quantity])> {
+        self.targets.iter().map(|t| (&*t.name, &*t.quantities))
     }
 
-    /// The targets whose first family this is.
-    pub(crate) fn targets_of(&self, family: &str) -> impl Iterator<Item = &Target> {
-        let indices = self.by_family.get(family).map_or(&[][..], Vec::as_slice);
-        indices.iter().map(|index| &self.targets[*index])
+    /// The targets of which this is the first family, with the rank of that quantity in them.
+    pub(crate) fn targets_of(&self, family: &str) -> impl Iterator<Item = (&Target, usize)> {
+        let places = self.by_family.get(family).map_or(&[][..], Vec::as_slice);
+        places
+            .iter()
+            .map(|(index, rank)| (&self.targets[*index], *rank))
     }
 
     fn add(
@@ -241,9 +249,11 @@ impl Spoken {
     ) -> Result<(), DialectError> {
         let giver = Giver::of(dialect, row);
         check_row(row, kinds, &giver)?;
-        let is_own_name = row.quantity == Quantity::Family(row.name.clone()) && is_one(row.factor);
+        let is_own_name = row.quantity == Quantity::Family(row.name.clone())
+            && row.otherwise.is_empty()
+            && is_one(row.factor);
         if let Some(target) = self.targets.iter_mut().find(|t| t.name == row.name) {
-            let same = target.quantity == row.quantity
+            let same = target.quantities.iter().eq(row.quantities())
                 && target.factor.to_bits() == row.factor.to_bits()
                 && target.kind == row.kind;
             if !same {
@@ -286,7 +296,7 @@ impl Spoken {
         self.targets.push(Target {
             name: row.name.clone(),
             kind: row.kind,
-            quantity: row.quantity.clone(),
+            quantities: row.quantities().cloned().collect(),
             factor: row.factor,
             help: row.help.clone(),
             voices,
@@ -300,7 +310,7 @@ impl Target {
     /// Whether this is a family under its own name, unchanged but for labels.
     pub(crate) fn is_own_name(&self) -> bool {
         is_one(self.factor)
-            && matches!(&self.quantity, Quantity::Family(family) if *family == self.name)
+            && matches!(&*self.quantities, [Quantity::Family(family)] if *family == self.name)
     }
 }
 
@@ -335,10 +345,8 @@ fn check_row(
             return Err(invalid(name));
         }
     }
-    for rule in &row.labels {
-        if let LabelRule::Rename { to, .. } = rule
-            && !is_label_name(to)
-        {
+    for (to, _) in row.labels.iter().filter_map(LabelRule::writes) {
+        if !is_label_name(to) {
             return Err(invalid(to));
         }
     }
@@ -347,10 +355,15 @@ fn check_row(
             giver: giver.clone(),
         });
     }
-    for family in [Some(row.quantity.first()), row.quantity.second()] {
-        if let Some(family) = family
-            && let Some(kind) = kinds.get(family)
-            && !row.takes(*kind)
+    let families = row.quantities().flat_map(|quantity| {
+        let both = [Some(quantity.first()), quantity.second()];
+        both.into_iter()
+            .flatten()
+            .map(move |family| (quantity, family))
+    });
+    for (quantity, family) in families {
+        if let Some(kind) = kinds.get(family)
+            && !row.takes(quantity, *kind)
         {
             return Err(DialectError::Type {
                 family: family.into(),
@@ -365,10 +378,10 @@ fn check_row(
 /// A label that both write, with different meanings.
 fn label_clash<'r>(voice: &Voice, row: &'r Row) -> Option<&'r str> {
     let written_from = |rules: &[LabelRule], label: &str| {
-        rules.iter().find_map(|rule| match rule {
-            LabelRule::Rename { from, to } if to == label => Some(from.clone()),
-            _ => None,
-        })
+        rules
+            .iter()
+            .filter_map(LabelRule::writes)
+            .find_map(|(to, meaning)| (to == label).then_some(meaning))
     };
     let constant = |constants: &[(Cow<'static, str>, Cow<'static, str>)], label: &str| {
         constants
@@ -387,10 +400,11 @@ fn label_clash<'r>(voice: &Voice, row: &'r Row) -> Option<&'r str> {
         );
         theirs != (None, None) && ours != (None, None) && theirs != ours
     };
-    let renamed = row.labels.iter().filter_map(|rule| match rule {
-        LabelRule::Rename { to, .. } => Some(&**to),
-        LabelRule::Drop(_) => None,
-    });
+    let renamed = row
+        .labels
+        .iter()
+        .filter_map(LabelRule::writes)
+        .map(|(to, _)| to);
     let constants = row.constants.iter().map(|(name, _)| &**name);
     renamed.chain(constants).find(|label| clashes(label))
 }

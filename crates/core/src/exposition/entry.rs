@@ -4,6 +4,7 @@ use std::fmt;
 use std::iter::FusedIterator;
 
 use super::number;
+use super::scan::marked::{Line, Marked};
 use super::text::{Escapes, Text};
 use crate::MetricType;
 
@@ -45,32 +46,30 @@ pub enum Entry<'a> {
 /// iterated.
 #[derive(Clone, Copy)]
 pub struct Sample<'a> {
-    /// Name and label set as on the page.
-    pub(crate) series: &'a str,
-    pub(crate) name: Text<'a>,
-    pub(crate) labels: Labels<'a>,
+    pub(crate) line: Line<'a>,
     pub(crate) value: f64,
     pub(crate) value_offset: usize,
     pub(crate) value_len: usize,
     pub(crate) timestamp: Option<i64>,
-    /// From the opening brace to the end of the line; empty where there is none.
-    pub(crate) exemplar: &'a str,
 }
 
 impl<'a> Sample<'a> {
     /// The name, suffixes such as `_total` and `_bucket` included.
+    #[inline]
     #[must_use]
-    pub const fn name(&self) -> Text<'a> {
-        self.name
+    pub fn name(&self) -> Text<'a> {
+        self.line.name()
     }
 
     /// The labels in the order of the page, each name once.
+    #[inline]
     #[must_use]
-    pub const fn labels(&self) -> Labels<'a> {
-        self.labels
+    pub fn labels(&self) -> Labels<'a> {
+        self.line.labels()
     }
 
     /// The value; NaN is always the same NaN.
+    #[inline]
     #[must_use]
     pub const fn value(&self) -> f64 {
         self.value
@@ -78,6 +77,7 @@ impl<'a> Sample<'a> {
 
     /// The timestamp in milliseconds since 1970. OpenMetrics writes seconds: they are cut to
     /// milliseconds, and `i64::MIN` stands for what does not fit.
+    #[inline]
     #[must_use]
     pub const fn timestamp_ms(&self) -> Option<i64> {
         self.timestamp
@@ -86,22 +86,25 @@ impl<'a> Sample<'a> {
     /// The exemplar (OpenMetrics only).
     #[must_use]
     pub fn exemplar(&self) -> Option<Exemplar<'a>> {
-        Exemplar::parse(self.exemplar)
+        Exemplar::parse(self.line.exemplar())
     }
 
     /// The bytes of the series as on the page: name and label set, blanks and quotes included.
+    #[inline]
     #[must_use]
     pub const fn series(&self) -> &'a [u8] {
-        self.series.as_bytes()
+        self.line.series().as_bytes()
     }
 
     /// Where in the page the text of the value begins.
+    #[inline]
     #[must_use]
     pub const fn value_offset(&self) -> usize {
         self.value_offset
     }
 
     /// How many bytes the text of the value has.
+    #[inline]
     #[must_use]
     pub const fn value_len(&self) -> usize {
         self.value_len
@@ -111,20 +114,20 @@ impl<'a> Sample<'a> {
 /// The same line: name, labels in order, value by its bits, timestamp and exemplar.
 impl PartialEq for Sample<'_> {
     fn eq(&self, other: &Self) -> bool {
-        self.series == other.series
-            && self.name == other.name
-            && self.labels.eq(other.labels)
+        self.series() == other.series()
+            && self.name() == other.name()
+            && self.labels().eq(other.labels())
             && self.value.to_bits() == other.value.to_bits()
             && self.timestamp == other.timestamp
-            && self.exemplar == other.exemplar
+            && self.line.exemplar() == other.line.exemplar()
     }
 }
 
 impl fmt::Debug for Sample<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sample")
-            .field("name", &self.name)
-            .field("labels", &self.labels)
+            .field("name", &self.name())
+            .field("labels", &self.labels())
             .field("value", &self.value)
             .field("timestamp_ms", &self.timestamp)
             .field("exemplar", &self.exemplar())
@@ -161,18 +164,18 @@ impl<'a> Exemplar<'a> {
 
     /// From the validated text `{labels} value [timestamp]`; `None` where it is empty.
     fn parse(text: &'a str) -> Option<Self> {
-        let mut labels = Labels {
-            text: text.strip_prefix('{')?,
+        let inside = text.strip_prefix('{')?;
+        let mut skim = Scan {
+            text: inside,
             at: 0,
-            left: 0,
         };
-        let mut skim = labels;
-        skim.left = usize::MAX;
-        while skim.next().is_some() {
-            labels.left += 1;
+        let mut count = 0;
+        while skim.label().is_some() {
+            count += 1;
         }
+        let labels = Labels::scanned(inside, 0, count);
         // The last label is read: only a comma may stand between here and the brace.
-        let rest = skim.text.get(skim.at..)?;
+        let rest = inside.get(skim.at..)?;
         let rest = rest.get(rest.find('}')? + 1..)?;
         let mut words = rest.split(' ').filter(|w| !w.is_empty());
         let value = number::value(words.next()?.as_bytes()).ok()?;
@@ -203,20 +206,37 @@ impl<'a> Exemplar<'a> {
 /// assert_eq!(sample.labels().len(), 2);
 /// ```
 #[derive(Clone, Copy)]
-pub struct Labels<'a> {
-    /// Validated, from behind the opening brace, at least to the last label's end.
-    pub(crate) text: &'a str,
-    pub(crate) at: usize,
-    pub(crate) left: usize,
+pub struct Labels<'a>(Kind<'a>);
+
+#[derive(Clone, Copy)]
+enum Kind<'a> {
+    /// Found byte by byte from `at`.
+    Scan {
+        text: &'a str,
+        at: usize,
+        left: usize,
+    },
+    /// Found by masks before.
+    Marked(Marked<'a>),
 }
 
 impl<'a> Labels<'a> {
     /// No labels.
-    pub(crate) const NONE: Self = Self {
-        text: "",
-        at: 0,
-        left: 0,
-    };
+    pub(crate) const NONE: Self = Self::scanned("", 0, 0);
+
+    /// `count` labels in checked text, from `at`, behind the opening brace.
+    pub(crate) const fn scanned(text: &'a str, at: usize, count: usize) -> Self {
+        Self(Kind::Scan {
+            text,
+            at,
+            left: count,
+        })
+    }
+
+    /// Labels whose quotes were found already.
+    pub(crate) const fn marked(marked: Marked<'a>) -> Self {
+        Self(Kind::Marked(marked))
+    }
 
     /// The value of the label called `name`, which is compared unescaped.
     #[must_use]
@@ -229,13 +249,86 @@ impl<'a> Labels<'a> {
     /// How many labels are left.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.left
+        match &self.0 {
+            Kind::Scan { left, .. } => *left,
+            Kind::Marked(marked) => marked.len(),
+        }
     }
 
     /// Whether no label is left.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.left == 0
+        self.len() == 0
+    }
+}
+
+impl<'a> Iterator for Labels<'a> {
+    type Item = (Text<'a>, Text<'a>);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        match &mut self.0 {
+            Kind::Marked(marked) => marked.next(),
+            Kind::Scan { left: 0, .. } => None,
+            Kind::Scan { text, at, left } => {
+                // By value, so that a struct of this type can stay in registers.
+                let Some((name, value, next)) = scan(text, *at) else {
+                    *left = 0;
+                    return None;
+                };
+                *at = next;
+                *left -= 1;
+                Some((name, value))
+            }
+        }
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.len(), Some(self.len()))
+    }
+}
+
+impl ExactSizeIterator for Labels<'_> {}
+impl FusedIterator for Labels<'_> {}
+
+impl fmt::Debug for Labels<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(*self).finish()
+    }
+}
+
+/// The label at `at` of checked text, and where it ends.
+#[inline(never)]
+fn scan(text: &str, at: usize) -> Option<(Text<'_>, Text<'_>, usize)> {
+    let mut scan = Scan { text, at };
+    let (name, value) = scan.label()?;
+    Some((name, value, scan.at))
+}
+
+/// Checked text between braces, read byte by byte.
+#[derive(Clone, Copy)]
+struct Scan<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Scan<'a> {
+    /// The next label.
+    fn label(&mut self) -> Option<(Text<'a>, Text<'a>)> {
+        loop {
+            let name = match self.skip(b" \t,")? {
+                b'"' => self.quoted()?,
+                _ => self.word()?,
+            };
+            if self.skip(b" \t")? == b'=' {
+                self.at += 1;
+                self.skip(b" \t")?;
+                let value = self.quoted()?;
+                return Some((name, value));
+            }
+            // A quoted string without `=` is the metric name.
+        }
     }
 
     fn skip(&mut self, separators: &[u8]) -> Option<u8> {
@@ -278,48 +371,5 @@ impl<'a> Labels<'a> {
         }
         self.at = start + len;
         Some(Text::new(self.text.get(start..self.at)?, Escapes::None))
-    }
-
-    /// The next label of validated text, whatever `left` says.
-    fn scan(&mut self) -> Option<(Text<'a>, Text<'a>)> {
-        loop {
-            let name = match self.skip(b" \t,")? {
-                b'"' => self.quoted()?,
-                _ => self.word()?,
-            };
-            if self.skip(b" \t")? == b'=' {
-                self.at += 1;
-                self.skip(b" \t")?;
-                let value = self.quoted()?;
-                return Some((name, value));
-            }
-            // A quoted string without `=` is the metric name.
-        }
-    }
-}
-
-impl<'a> Iterator for Labels<'a> {
-    type Item = (Text<'a>, Text<'a>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.left == 0 {
-            return None;
-        }
-        let label = self.scan();
-        self.left = if label.is_some() { self.left - 1 } else { 0 };
-        label
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
-    }
-}
-
-impl ExactSizeIterator for Labels<'_> {}
-impl FusedIterator for Labels<'_> {}
-
-impl fmt::Debug for Labels<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(*self).finish()
     }
 }

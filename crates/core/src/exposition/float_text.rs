@@ -12,7 +12,7 @@
 pub(super) const ROOM: usize = 32;
 
 /// Writes a value to the front of `room` and gives the length. What lies behind the text is undefined.
-#[inline]
+#[inline(always)]
 pub(super) fn put(value: f64, room: &mut [u8; ROOM]) -> usize {
     #[expect(
         clippy::cast_possible_truncation,
@@ -27,19 +27,25 @@ pub(super) fn put(value: f64, room: &mut [u8; ROOM]) -> usize {
     }
 }
 
+/// Apart, so that the usual case needs no stack.
+#[inline(never)]
 fn put_rare(value: f64, room: &mut [u8; ROOM]) -> usize {
     const EXACT_BELOW: f64 = 9_007_199_254_740_992.0;
     let magnitude = value.abs();
-    if magnitude < EXACT_BELOW && magnitude.fract() == 0.0 && magnitude != 0.0 {
+    if magnitude < EXACT_BELOW && magnitude != 0.0 {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "a whole number below 2^53"
+            reason = "whether the cast kept the value is asked below"
         )]
         let whole = magnitude as u64;
-        let minus = usize::from(value.is_sign_negative());
-        room[0] = b'-';
-        return minus + put_digits(whole, room, minus);
+        #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
+        let back = whole as f64;
+        if back.to_bits() == magnitude.to_bits() {
+            let minus = usize::from(value.is_sign_negative());
+            room[0] = b'-';
+            return minus + put_digits(whole, room, minus);
+        }
     }
     if value.is_finite() {
         return put_shortest(value, room);
@@ -53,7 +59,6 @@ fn put_rare(value: f64, room: &mut [u8; ROOM]) -> usize {
     if value.is_nan() { 3 } else { 4 }
 }
 
-#[inline]
 fn put_shortest(value: f64, room: &mut [u8; ROOM]) -> usize {
     let mut buffer = zmij::Buffer::new();
     let text = buffer.format_finite(value).as_bytes();
@@ -62,7 +67,6 @@ fn put_shortest(value: f64, room: &mut [u8; ROOM]) -> usize {
 }
 
 /// Up to 16 digits: those of 2^53.
-#[inline]
 fn put_digits(whole: u64, room: &mut [u8; ROOM], at: usize) -> usize {
     const HALF: u64 = 100_000_000;
     let halves = (u32::try_from(whole / HALF), u32::try_from(whole % HALF));
@@ -82,7 +86,7 @@ const ZEROS: u64 = 0x3030_3030_3030_3030;
 
 /// Writes a number below 10^8 at `at` and gives the number of digits. Always stores eight bytes, so
 /// that there is no loop and no branch on the length.
-#[inline]
+#[inline(always)]
 fn put_up_to_8_digits(number: u32, room: &mut [u8; ROOM], at: usize) -> usize {
     let digits = eight_digits(number);
     let leading = (digits.trailing_zeros() / 8).min(7);
@@ -93,7 +97,7 @@ fn put_up_to_8_digits(number: u32, room: &mut [u8; ROOM], at: usize) -> usize {
 
 /// The decimal digits of a number below 10^8, the first one in the lowest byte. All lanes are divided
 /// at once: by 10,000, then 100, then 10, each by a multiplication that is exact in its range.
-#[inline]
+#[inline(always)]
 const fn eight_digits(number: u32) -> u64 {
     let fours = (number / 10_000) as u64 | ((number % 10_000) as u64) << 32;
     let hundreds = (fours * 10_486) >> 20 & 0x7f_0000_007f;

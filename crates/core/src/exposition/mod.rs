@@ -5,24 +5,31 @@
 //! [`check`](fn@check) says what is wrong with a page that parses.
 
 mod check;
+mod chunked;
 mod encoder;
 mod entry;
 mod error;
+mod filter;
 mod float_text;
 mod format;
 mod layout;
 mod number;
 mod parser;
 mod plain;
+mod scan;
 mod text;
 
 pub use check::{Finding, FindingKind, check};
+pub use chunked::ChunkedParser;
 pub use encoder::{Encoder, Part, Refused};
 pub use entry::{Entry, Exemplar, Labels, Sample};
 pub use error::{Excerpt, ParseError, ParseErrorKind};
+pub use filter::{Filter, Filtered};
 pub use format::{Format, Limits, Mode, Options, UnknownFormat};
 pub use layout::{Fresh, Layout, Reread};
 pub use parser::Parser;
+#[doc(hidden)]
+pub use scan::Variant;
 pub use text::Text;
 
 /// Reads a number as the exposition formats write it: the grammar that Prometheus takes, rounded as

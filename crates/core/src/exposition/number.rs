@@ -17,32 +17,168 @@ pub(crate) enum NumberFault {
 /// out of range; one that rounds to zero is zero. Every result is the one `str::parse` gives.
 #[inline]
 pub(crate) fn value(text: &[u8]) -> Result<f64, NumberFault> {
-    match small_decimal(text) {
+    value_at(text, 0, text.len())
+}
+
+/// The value that is written at `from..to` of `page`.
+#[inline(always)]
+pub(crate) fn value_at(page: &[u8], from: usize, to: usize) -> Result<f64, NumberFault> {
+    match small_integer(page, from, to) {
         Some(value) => Ok(value),
-        None => exact(text),
+        None => decimal(page.get(from..to).unwrap_or_default()),
     }
 }
 
 /// `digits` and `digits.0`, which is most of what engines send: exact without rounding up to 2^53.
-#[inline]
+#[inline(always)]
 #[expect(
     clippy::cast_precision_loss,
     reason = "at most 15 digits: below 2^53, so the cast is exact"
 )]
-fn small_decimal(text: &[u8]) -> Option<f64> {
-    let digits = text.strip_suffix(b".0").unwrap_or(text);
-    if digits.is_empty() || digits.len() > 15 {
+fn small_integer(page: &[u8], from: usize, to: usize) -> Option<f64> {
+    let to = if page.get(from..to)?.ends_with(b".0") {
+        to - 2
+    } else {
+        to
+    };
+    let len = to - from;
+    if len.wrapping_sub(1) < 8 {
+        return eight_digits(page, to, len).map(|n| n as f64);
+    }
+    if len.wrapping_sub(1) < 15 {
+        let low = eight_digits(page, to, 8)?;
+        let high = eight_digits(page, to - 8, len - 8)?;
+        return Some((high * 100_000_000 + low) as f64);
+    }
+    None
+}
+
+/// The number that the last `len` (1 to 8) bytes before `to` spell, if they are digits. Eight bytes
+/// are read at once where the page has them; those before the digits are overwritten by zeros.
+#[inline(always)]
+fn eight_digits(page: &[u8], to: usize, len: usize) -> Option<u64> {
+    const ZEROS: u64 = 0x3030_3030_3030_3030;
+    let Some(bytes) = page.get(..to).and_then(|before| before.last_chunk::<8>()) else {
+        return few_digits(page.get(to - len..to)?);
+    };
+    let used = u64::MAX << (64 - 8 * len);
+    let text = u64::from_le_bytes(*bytes) & used | ZEROS & !used;
+    swar(text)
+}
+
+/// The number that eight digits spell, the first in the lowest byte.
+#[inline(always)]
+fn swar(text: u64) -> Option<u64> {
+    const ZEROS: u64 = 0x3030_3030_3030_3030;
+    // Each byte is 0x30 to 0x39: its high half is 3, and still is after adding 6.
+    let high = 0xf0f0_f0f0_f0f0_f0f0;
+    if (text & high) != ZEROS || (text.wrapping_add(0x0606_0606_0606_0606) & high) != ZEROS {
         return None;
     }
-    let mut n = 0u64;
-    for &b in digits {
+    // Pairs, then fours, then all eight.
+    let digits = text - ZEROS;
+    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
+    let fours = 0x0000_00ff_0000_00ff;
+    let high = (pairs & fours).wrapping_mul(100 + (1_000_000 << 32));
+    let low = (pairs >> 16 & fours).wrapping_mul(1 + (10_000 << 32));
+    Some(high.wrapping_add(low) >> 32)
+}
+
+#[cold]
+fn few_digits(text: &[u8]) -> Option<u64> {
+    text.iter().try_fold(0, |n, b| {
+        let digit = b.wrapping_sub(b'0');
+        (digit <= 9).then(|| n * 10 + u64::from(digit))
+    })
+}
+
+/// A decimal whose digits, taken as an integer, and whose power of ten are both exact as floats:
+/// then one multiplication or division rounds once, so correctly. Everything else goes to `exact`.
+#[inline(never)]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "at most 2^53, so the cast is exact"
+)]
+fn decimal(text: &[u8]) -> Result<f64, NumberFault> {
+    const POWERS: [f64; 23] = [
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+        1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+    ];
+    let (negative, digits) = match *text {
+        [b'-', ref digits @ ..] => (true, digits),
+        ref digits => (false, digits),
+    };
+    let mut rest = digits;
+    let mut mantissa = 0;
+    let whole = run_of_digits(&mut rest, &mut mantissa);
+    let mut fraction = 0;
+    if let [b'.', ref behind @ ..] = *rest {
+        rest = behind;
+        fraction = run_of_digits(&mut rest, &mut mantissa);
+    }
+    let count = whole + fraction;
+    let exponent = match *rest {
+        [] => Some(0),
+        [b'e' | b'E', ref exponent @ ..] => short_exponent(exponent),
+        _ => None,
+    };
+    let Some(exponent) = exponent.filter(|_| (1..=19).contains(&count)) else {
+        return exact(text);
+    };
+    let power = exponent - fraction;
+    let scale = POWERS.get(power.unsigned_abs() as usize);
+    let Some(scale) = scale.filter(|_| mantissa <= 1 << 53) else {
+        return exact(text);
+    };
+    let mantissa = mantissa as f64;
+    let value = if power < 0 {
+        mantissa / scale
+    } else {
+        mantissa * scale
+    };
+    Ok(if negative { -value } else { value })
+}
+
+/// Takes the digits in front of `rest` into `mantissa`; gives how many there were. Beyond 19 of them
+/// the mantissa means nothing.
+#[inline(always)]
+fn run_of_digits(rest: &mut &[u8], mantissa: &mut u64) -> i32 {
+    let mut count = 0;
+    while let Some(n) = rest
+        .first_chunk()
+        .and_then(|bytes: &[u8; 8]| swar(u64::from_le_bytes(*bytes)))
+    {
+        *mantissa = mantissa.wrapping_mul(100_000_000).wrapping_add(n);
+        *rest = &rest[8..];
+        count += 8;
+    }
+    while let Some((b @ b'0'..=b'9', behind)) = rest.split_first() {
+        *mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(b - b'0'));
+        *rest = behind;
+        count += 1;
+    }
+    count
+}
+
+/// An exponent of up to three digits.
+#[inline]
+fn short_exponent(text: &[u8]) -> Option<i32> {
+    let (negative, digits) = match *text {
+        [b'-', ref digits @ ..] => (true, digits),
+        [b'+', ref digits @ ..] | ref digits => (false, digits),
+    };
+    if digits.is_empty() || digits.len() > 3 {
+        return None;
+    }
+    let mut n = 0;
+    for b in digits {
         let digit = b.wrapping_sub(b'0');
         if digit > 9 {
             return None;
         }
-        n = n * 10 + u64::from(digit);
+        n = n * 10 + i32::from(digit);
     }
-    Some(n as f64)
+    Some(if negative { -n } else { n })
 }
 
 /// The whole grammar, through `str::parse`, which differs in two points only: it takes a signed NaN,

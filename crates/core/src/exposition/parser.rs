@@ -1,11 +1,22 @@
 //! A page in memory, entry by entry.
 
+use std::fmt;
 use std::iter::FusedIterator;
 
 use super::entry::Entry;
 use super::error::{Origin, ParseError, ParseErrorKind};
 use super::format::{Mode, Options};
 use super::plain::{self, Fault, Stop};
+use super::scan::{Lines, Machine, Variant};
+
+/// What comes next in the part of a page that is at hand.
+pub(crate) enum Part<'a> {
+    Entry(Entry<'a>),
+    Fault(Fault),
+    /// The entry that begins at [`Parser::entry_offset`] does not end here.
+    Incomplete,
+    End,
+}
 
 /// The entries of a page, in its order.
 ///
@@ -40,9 +51,9 @@ use super::plain::{self, Fault, Stop};
 /// assert_eq!(sum, 7.0);
 /// # Ok::<(), tokenpath_core::exposition::ParseError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Parser<'a> {
-    page: &'a [u8],
+    lines: Lines<'a>,
     /// Where the next entry begins.
     at: usize,
     /// Where the last entry began.
@@ -62,7 +73,7 @@ impl<'a> Parser<'a> {
     pub fn new(page: &'a [u8], options: Options) -> Self {
         let limit = options.limits.page_bytes;
         Self {
-            page: page.get(..limit).unwrap_or(page),
+            lines: Lines::new(page.get(..limit).unwrap_or(page), Machine::best()),
             at: 0,
             entry: 0,
             options,
@@ -72,6 +83,15 @@ impl<'a> Parser<'a> {
             first_skipped: None,
             done: false,
         }
+    }
+
+    /// The same with one implementation of the line scanner, for tests and benches: the answers are
+    /// the same, the speed is not.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_variant(mut self, variant: Variant) -> Self {
+        self.lines = Lines::new(self.lines.page(), Machine::of(variant));
+        self
     }
 
     /// How many lines [`Mode::Lenient`] has skipped so far.
@@ -92,76 +112,130 @@ impl<'a> Parser<'a> {
         self.entry
     }
 
-    /// The next entry or what is wrong with it; the place reached stays where it is on a fault.
-    pub(crate) fn step(&mut self) -> Option<Result<Entry<'a>, Fault>> {
+    /// Where in the page the next entry begins, or blank lines before it.
+    pub(crate) const fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// The page, up to its limit.
+    pub(crate) const fn page(&self) -> &'a [u8] {
+        self.lines.page()
+    }
+
+    /// Goes on at another place, which must be the start of a line.
+    pub(crate) const fn seek(&mut self, at: usize) {
+        self.at = at;
+    }
+
+    /// The next entry, if it is on a line of the ordinary form.
+    #[inline(always)]
+    fn ordinary(&mut self) -> Option<Entry<'a>> {
+        let Options { format, limits, .. } = &self.options;
+        let (entry, next) = self.lines.entry(self.at, *format, limits)?;
+        if let Entry::Sample(_) = entry {
+            if self.samples >= limits.samples {
+                return None;
+            }
+            self.samples += 1;
+        }
         self.entry = self.at;
-        let limits = &self.options.limits;
+        self.at = next;
+        Some(entry)
+    }
+
+    /// The next entry of any form, or what is wrong with it.
+    fn other(&mut self) -> Part<'a> {
+        self.entry = self.at;
+        let Options { format, limits, .. } = &self.options;
         let step = plain::entry(
-            self.page,
+            self.lines.page(),
             &mut self.entry,
             self.whole,
-            self.options.format,
+            *format,
             limits,
         );
         let (entry, next) = match step {
             Ok(Some(found)) => found,
-            Ok(None) => return None,
-            Err(Stop::Fault(fault)) => return Some(Err(fault)),
-            Err(Stop::Incomplete) => {
-                let limit = limits.page_bytes;
-                let kind = ParseErrorKind::PageTooLong { limit };
-                return Some(Err(Fault {
-                    kind,
-                    at: self.page.len(),
-                }));
-            }
+            Ok(None) => return Part::End,
+            Err(Stop::Fault(fault)) => return Part::Fault(fault),
+            Err(Stop::Incomplete) => return Part::Incomplete,
         };
-        if matches!(entry, Entry::Sample(_)) {
+        if let Entry::Sample(_) = entry {
             let limit = limits.samples;
             if self.samples >= limit {
                 let kind = ParseErrorKind::TooManySamples { limit };
-                return Some(Err(Fault {
+                return Part::Fault(Fault {
                     kind,
                     at: self.entry,
-                }));
+                });
             }
             self.samples += 1;
         }
         self.at = next;
         self.done = matches!(entry, Entry::Eof);
-        Some(Ok(entry))
+        Part::Entry(entry)
     }
 
-    /// Whether the last entry was the end of the page.
-    pub(crate) const fn is_done(&self) -> bool {
-        self.done
+    /// A parser of a part of a page whose parts before had `samples` samples.
+    pub(crate) fn part(part: &'a [u8], options: Options, whole: bool, samples: usize) -> Self {
+        let mut parser = Self::new(part, options);
+        parser.lines = Lines::new(part, Machine::best());
+        parser.whole = whole;
+        parser.samples = samples;
+        parser
     }
 
-    /// Goes on behind the line that the last fault was in; `false` where it was the last one.
-    pub(crate) fn skip_line(&mut self) -> bool {
-        let rest = self.page.get(self.entry..).unwrap_or_default();
-        match memchr::memchr(b'\n', rest) {
-            Some(newline) => self.at = self.entry + newline + 1,
-            None => self.at = self.page.len(),
+    /// What comes next; the place reached stays where it is on a fault.
+    pub(crate) fn part_step(&mut self) -> Part<'a> {
+        match self.ordinary() {
+            Some(entry) => Part::Entry(entry),
+            None => self.other(),
         }
-        self.at < self.page.len() || !rest.is_empty()
     }
 
-    #[cold]
-    fn locate(&self, fault: Fault) -> ParseError {
-        ParseError::locate(fault.kind, fault.at, self.page, Origin::default())
+    pub(crate) const fn samples(&self) -> usize {
+        self.samples
     }
-}
 
-impl<'a> Iterator for Parser<'a> {
-    type Item = Result<Entry<'a>, ParseError>;
+    /// Whether all bytes are read.
+    pub(crate) const fn at_end(&self) -> bool {
+        self.at == self.lines.page().len()
+    }
 
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        while !self.done {
-            match self.step() {
+    /// The next entry or what is wrong with it; the place reached stays where it is on a fault.
+    pub(crate) fn step(&mut self) -> Option<Result<Entry<'a>, Fault>> {
+        let part = self.part_step();
+        self.complete(part)
+    }
+
+    /// The same where the page is all there is: then an entry that does not end reaches its limit.
+    fn complete(&self, part: Part<'a>) -> Option<Result<Entry<'a>, Fault>> {
+        Some(match part {
+            Part::Entry(entry) => Ok(entry),
+            Part::Fault(fault) => Err(fault),
+            Part::End => return None,
+            Part::Incomplete => {
+                let limit = self.options.limits.page_bytes;
+                Err(Fault {
+                    kind: ParseErrorKind::PageTooLong { limit },
+                    at: self.lines.page().len(),
+                })
+            }
+        })
+    }
+
+    /// Goes on at a line that is not of the ordinary form, until there is something to give.
+    #[inline(never)]
+    fn resume(&mut self) -> Option<Result<Entry<'a>, ParseError>> {
+        let part = self.other();
+        let mut step = self.complete(part);
+        loop {
+            match step {
                 Some(Ok(entry)) => return Some(Ok(entry)),
-                None => self.done = true,
+                None => {
+                    self.done = true;
+                    return None;
+                }
                 Some(Err(fault)) => {
                     if self.options.mode == Mode::Strict || fault.kind.ends_page() {
                         self.done = true;
@@ -171,12 +245,61 @@ impl<'a> Iterator for Parser<'a> {
                     if self.first_skipped.is_none() {
                         self.first_skipped = Some(self.locate(fault));
                     }
-                    self.done = !self.skip_line();
+                    if !self.skip_line() {
+                        self.done = true;
+                        return None;
+                    }
                 }
             }
+            step = self.step();
         }
-        None
+    }
+
+    /// Whether the last entry was the end of the page.
+    pub(crate) const fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// Goes on behind the line that the last fault was in; `false` where it was the last one.
+    pub(crate) fn skip_line(&mut self) -> bool {
+        let rest = self.lines.page().get(self.entry..).unwrap_or_default();
+        match memchr::memchr(b'\n', rest) {
+            Some(newline) => self.at = self.entry + newline + 1,
+            None => self.at = self.lines.page().len(),
+        }
+        self.at < self.lines.page().len() || !rest.is_empty()
+    }
+
+    #[cold]
+    fn locate(&self, fault: Fault) -> ParseError {
+        ParseError::locate(fault.kind, fault.at, self.lines.page(), Origin::default())
+    }
+}
+
+impl<'a> Iterator for Parser<'a> {
+    type Item = Result<Entry<'a>, ParseError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.done {
+            return None;
+        }
+        match self.ordinary() {
+            Some(entry) => Some(Ok(entry)),
+            None => self.resume(),
+        }
     }
 }
 
 impl FusedIterator for Parser<'_> {}
+
+impl fmt::Debug for Parser<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parser")
+            .field("offset", &self.at)
+            .field("bytes", &self.lines.page().len())
+            .field("options", &self.options)
+            .field("skipped_lines", &self.skipped)
+            .finish_non_exhaustive()
+    }
+}

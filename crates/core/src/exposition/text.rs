@@ -4,7 +4,11 @@ use std::borrow::Cow;
 use std::fmt;
 
 /// Which escapes a text may hold.
+///
+/// A word wide: written as a byte and read as part of a word, as happens where entries are copied, it
+/// would stall each time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
 pub(crate) enum Escapes {
     /// No backslash occurs.
     None,

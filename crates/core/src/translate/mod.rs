@@ -73,6 +73,7 @@ impl Translator {
             page: PageLines {
                 catalogue: Arc::clone(&catalogue),
                 types: HashMap::new(),
+                types_changed: false,
                 lines: Vec::new(),
             },
             planner: Planner::new(catalogue),
@@ -103,7 +104,11 @@ impl Translator {
                 return Err(error);
             }
         };
-        if !read.unchanged {
+        // Servers that keep their series in hash maps write them in another order each time: the plan
+        // is for a set of lines, whatever their order.
+        let planned = read.unchanged || self.plan.is_of(&self.layout, read.samples);
+        if !planned || self.page.types_changed {
+            self.page.types_changed = false;
             self.plan = self.planner.plan(&self.page, &self.layout);
         }
         self.plan.run(&self.layout, out);
@@ -143,6 +148,8 @@ struct PageLines {
     /// Types by family name without the engine's prefix, because newer Python clients write
     /// `vllm:x` in the metadata and `vllm_x` in the samples of one page.
     types: HashMap<Box<str>, MetricType>,
+    /// Whether a type is another than when the plan was made.
+    types_changed: bool,
     lines: Vec<Line>,
 }
 
@@ -157,8 +164,15 @@ impl Fresh for PageLines {
             let name = name.to_str();
             let key = self.catalogue.catalogue().strip(&name).unwrap_or(&name);
             match self.types.get_mut(key) {
-                Some(known) => *known = *kind,
-                None => _ = self.types.insert(key.into(), *kind),
+                Some(known) if known == kind => {}
+                Some(known) => {
+                    *known = *kind;
+                    self.types_changed = true;
+                }
+                None => {
+                    self.types.insert(key.into(), *kind);
+                    self.types_changed = true;
+                }
             }
         }
     }

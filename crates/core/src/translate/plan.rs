@@ -47,6 +47,8 @@ pub(super) struct Newest {
 /// Steps in the order of a page's lines.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Plan {
+    /// The lines it was made for.
+    lines: Vec<u32>,
     shape: Arc<Shape>,
     pub(super) steps: Vec<Step>,
     pub(super) newest: Vec<Newest>,
@@ -58,6 +60,11 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn report(&self) -> &Report {
         &self.report
+    }
+
+    /// Whether the newest page, of so many lines, has just the lines that were planned.
+    pub(super) fn is_of(&self, layout: &Layout, lines: usize) -> bool {
+        lines == self.lines.len() && self.lines.iter().all(|line| layout.value(*line).is_some())
     }
 
     /// Fills a snapshot from the values of a page. Allocates nothing once `out` has the shape.
@@ -142,15 +149,22 @@ impl Planner {
     pub(super) fn plan(&mut self, page: &PageLines, layout: &Layout) -> Plan {
         self.shape.clear();
         let families = self.classify(page, layout);
-        let present: HashSet<&str> = families.iter().map(|family| family.key).collect();
+        let present: HashSet<&str> = families
+            .iter()
+            .filter(|family| family.ours)
+            .map(|family| family.key)
+            .collect();
         let mut plan = Plan::default();
         for family in &families {
             let verdict = self.plan_family(family, page, &present, &mut plan);
             plan.tally.unmapped_families += u64::from(verdict == Verdict::Unmapped);
-            plan.report
-                .families
-                .push(self.report(family, page, verdict));
+            plan.report.families.push(self.report(family, verdict));
         }
+        plan.lines = families
+            .iter()
+            .flat_map(|family| &family.lines)
+            .map(|line| line.id)
+            .collect();
         plan.steps.sort_by_key(|step| step.line);
         plan.shape = Arc::clone(self.shape.shape());
         plan
@@ -158,28 +172,28 @@ impl Planner {
 
     /// The families of the newest page in order of their first lines.
     fn classify<'p>(&self, page: &'p PageLines, layout: &Layout) -> Vec<PageFamily<'p>> {
+        let catalogue = self.catalogue.catalogue();
         let mut families: Vec<PageFamily<'p>> = Vec::new();
-        let mut by_key: HashMap<(&str, bool), usize> = HashMap::new();
+        let mut by_name: HashMap<(&str, bool, bool), usize> = HashMap::new();
         for (id, line) in (0u32..).zip(&page.lines) {
             if layout.value(id).is_none() {
                 continue;
             }
-            let name = self
-                .catalogue
-                .catalogue()
-                .strip(&line.name)
-                .unwrap_or(&line.name);
-            let Class { family, kind, part } = classify(
-                name,
-                line.label("quantile").is_some(),
-                &page.types,
-                &self.catalogue,
-            );
-            let at = *by_key
-                .entry((family, part == Part::Created))
+            let stripped = catalogue.strip(&line.name);
+            let name = stripped.unwrap_or(&line.name);
+            let quantile = line.label("quantile").is_some();
+            let Class { family, kind, part } =
+                classify(name, quantile, &page.types, &self.catalogue);
+            // A name without the engine's prefix is somebody else's, whatever it is.
+            let ours = stripped.is_some() || catalogue.prefixes.is_empty();
+            let at = *by_name
+                .entry((family, ours, part == Part::Created))
                 .or_insert_with(|| {
+                    let prefix = line.name.len() - name.len();
                     families.push(PageFamily {
                         key: family,
+                        ours,
+                        name: line.name.get(..prefix + family.len()).unwrap_or(family),
                         kind,
                         lines: Vec::new(),
                     });
@@ -203,12 +217,11 @@ impl Planner {
             return Verdict::LeftOut("the time its series were made, not data".to_owned());
         }
         let catalogue = Arc::clone(&page.catalogue);
-        let rows = catalogue.rows(family.key);
+        let rows = family.rows(&catalogue);
         if rows.is_empty() {
-            let full = family.full_name();
             let left_out = catalogue.catalogue().left_out.iter();
             let mut left_out =
-                left_out.filter(|entry| entry.matches(full) || entry.matches(family.key));
+                left_out.filter(|entry| entry.matches(family.name) || entry.matches(family.key));
             return if let Some(entry) = left_out.next() {
                 plan.tally.drop_samples(DropReason::LeftOut, count);
                 Verdict::LeftOut(entry.why.to_string())
@@ -263,25 +276,23 @@ impl Planner {
         verdict
     }
 
-    fn report(&self, family: &PageFamily<'_>, page: &PageLines, verdict: Verdict) -> FamilyReport {
-        let row = page
-            .catalogue
-            .rows(family.key)
-            .iter()
-            .map(|row| self.catalogue.row(*row).0);
-        let row = row.reduce(|best, next| {
-            if same_type(best.kind, family.kind) {
-                best
-            } else {
-                next
-            }
-        });
+    fn report(&self, family: &PageFamily<'_>, verdict: Verdict) -> FamilyReport {
+        let rows = family.rows(&self.catalogue).iter();
+        let row = rows
+            .map(|row| self.catalogue.row(*row).0)
+            .reduce(|best, next| {
+                if same_type(best.kind, family.kind) {
+                    best
+                } else {
+                    next
+                }
+            });
         let releases = row.map_or_else(String::new, |row| {
             let all: Vec<String> = row.releases.iter().map(ToString::to_string).collect();
             all.join(", ")
         });
         FamilyReport {
-            name: family.full_name().to_owned(),
+            name: family.name.to_owned(),
             kind: family.kind,
             samples: family.lines.len(),
             verdict,
@@ -293,27 +304,30 @@ impl Planner {
 
 /// A family of the page with its lines.
 pub(super) struct PageFamily<'p> {
+    /// The name without the engine's prefix.
     key: &'p str,
+    /// Whether it had the prefix, where the engine has one.
+    ours: bool,
+    /// The name as on the page, without what makes a sample a part.
+    name: &'p str,
     kind: MetricType,
     pub(super) lines: Vec<PageLine<'p>>,
+}
+
+impl PageFamily<'_> {
+    fn rows<'c>(&self, catalogue: &'c Compiled) -> &'c [usize] {
+        if self.ours {
+            catalogue.rows(self.key)
+        } else {
+            &[]
+        }
+    }
 }
 
 pub(super) struct PageLine<'p> {
     pub(super) id: u32,
     pub(super) line: &'p Line,
     pub(super) part: Part,
-}
-
-impl<'p> PageFamily<'p> {
-    /// The name as on the page: the first sample's, without what makes it a part.
-    fn full_name(&self) -> &'p str {
-        let Some(first) = self.lines.first() else {
-            return self.key;
-        };
-        let name: &'p str = &first.line.name;
-        let prefix = name.find(self.key).unwrap_or(0);
-        name.get(..prefix + self.key.len()).unwrap_or(name)
-    }
 }
 
 /// Whether a row of one type means a family that the page gives another.

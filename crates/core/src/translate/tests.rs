@@ -420,3 +420,43 @@ fn a_page_that_fails_leaves_an_empty_snapshot() {
     assert_eq!(error.line(), 2);
     assert_eq!(snapshot.value("llm_g", &[]), None);
 }
+
+#[test]
+fn a_name_without_the_prefix_is_somebody_elses() {
+    let mut translator = translator([gauge("load")]);
+    let snapshot = run(
+        &mut translator,
+        "# TYPE load gauge\nload 7\n# TYPE x:load gauge\nx:load 1\n",
+    );
+    assert_eq!(snapshot.value("llm_g", &[]), Some(1.0));
+    assert_eq!(snapshot.tally().dropped(DropReason::Unmapped), 1);
+    let names: Vec<_> = translator
+        .report()
+        .families
+        .iter()
+        .map(|family| family.name.as_str())
+        .collect();
+    assert_eq!(names, ["load", "x:load"]);
+}
+
+#[test]
+fn another_order_of_the_same_lines_keeps_the_plan() {
+    let mut translator = translator([gauge("load")]);
+    let page = |order: [u32; 3]| {
+        let lines = order.map(|line| format!("x:load{{a=\"{line}\"}} {line}\n"));
+        format!("# TYPE x:load gauge\n{}", lines.concat())
+    };
+    run(&mut translator, &page([1, 2, 3]));
+    let report: *const FamilyReport = translator.report().families.as_ptr();
+    let snapshot = run(&mut translator, &page([3, 1, 2]));
+    assert_eq!(snapshot.value("llm_g", &[("a", "2")]), Some(2.0));
+    assert_eq!(
+        translator.report().families.as_ptr(),
+        report,
+        "the plan was not made again"
+    );
+    // As many lines, but not the same ones.
+    let snapshot = run(&mut translator, &page([3, 4, 2]));
+    assert_eq!(snapshot.value("llm_g", &[("a", "4")]), Some(4.0));
+    assert_eq!(snapshot.value("llm_g", &[("a", "1")]), None);
+}

@@ -48,6 +48,29 @@ impl Endpoint {
         self.url.scheme() == "https"
     }
 
+    /// The path of the page, percent-encoded, with its slash in front.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.url.path()
+    }
+
+    /// The path of something else that the target serves beside its page: `/info` beside
+    /// `/metrics`, `/prefix/info` beside `/prefix/metrics`. `name` has no slash in front and is
+    /// percent-encoded where it must be.
+    ///
+    /// ```
+    /// let endpoint: tokenpath_scrape::Endpoint = "http://proxy/tgi/metrics".parse()?;
+    /// assert_eq!(endpoint.beside("info"), "/tgi/info");
+    /// # Ok::<(), tokenpath_scrape::EndpointError>(())
+    /// ```
+    #[must_use]
+    pub fn beside(&self, name: &str) -> String {
+        let path = self.path();
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        format!("{folder}/{name}")
+    }
+
     pub(crate) fn shared_target(&self) -> Arc<str> {
         Arc::clone(&self.target)
     }

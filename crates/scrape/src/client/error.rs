@@ -291,6 +291,8 @@ impl Failure {
             403 => Self::new(Reason::Forbidden, what)
                 .hint("the credentials, or their absence, do not allow this page"),
             404 => Self::new(Reason::Http, what).hint("is the path of the endpoint right?"),
+            508 => Self::new(Reason::WrongBackend, "this is this exporter itself".to_owned())
+                .hint("name the engine's own address"),
             500..=599 => Self::new(Reason::ServerError, what),
             _ => Self::new(Reason::Http, what),
         }

@@ -25,6 +25,7 @@ use self::error::Failure;
 use self::progress::{Phase, Progress};
 use self::resolve::Resolver;
 use crate::body::{BodyError, Coding, read_capped};
+use crate::instance;
 use crate::tls::{Tls, TlsError};
 use crate::{Auth, Secret, TlsOptions};
 
@@ -251,6 +252,34 @@ impl Client {
         page: &mut Page,
         deadline: Instant,
     ) -> Result<ResponseMeta, FetchError> {
+        let url = Cow::Borrowed(self.endpoint.url());
+        self.read(url, page, deadline).await
+    }
+
+    /// As [`get`](Self::get), of another path on the same target: what a backend says beside its
+    /// metrics. `path` begins with a slash and is percent-encoded where it must be; it has no query.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub async fn get_path(
+        &self,
+        path: &str,
+        page: &mut Page,
+        deadline: Instant,
+    ) -> Result<ResponseMeta, FetchError> {
+        let mut url = self.endpoint.url().clone();
+        url.set_query(None);
+        url.set_path(path);
+        self.read(Cow::Owned(url), page, deadline).await
+    }
+
+    async fn read(
+        &self,
+        url: Cow<'_, Url>,
+        page: &mut Page,
+        deadline: Instant,
+    ) -> Result<ResponseMeta, FetchError> {
         let begin = Instant::now();
         page.bytes.clear();
         let progress = Progress::new();
@@ -258,7 +287,7 @@ impl Client {
         let result = if deadline <= begin {
             Err(Failure::new(Reason::Timeout, "no time was left to begin"))
         } else {
-            let reading = self.follow(page, deadline, &progress);
+            let reading = self.follow(url, page, deadline, &progress);
             timeout_at(deadline, reading).await.unwrap_or_else(|_| {
                 let what = progress.describe(page.bytes.len());
                 let seconds = (deadline - begin).as_secs_f64();
@@ -277,11 +306,11 @@ impl Client {
     /// Follows redirects where that is wanted.
     async fn follow(
         &self,
+        mut url: Cow<'_, Url>,
         page: &mut Page,
         deadline: Instant,
         progress: &Progress,
     ) -> Result<ResponseMeta, Failure> {
-        let mut url = Cow::Borrowed(self.endpoint.url());
         let mut followed = 0;
         loop {
             match self.request(&url, page, deadline, progress).await? {
@@ -401,6 +430,9 @@ impl Client {
         if let Ok(value) = HeaderValue::from_str(&format!("{left:.3}")) {
             headers.insert(SCRAPE_TIMEOUT, value);
         }
+        if let Some(reader) = instance::reader() {
+            headers.insert(instance::HEADER, reader);
+        }
         Ok(request)
     }
 
@@ -514,6 +546,7 @@ fn fixed_headers(
             header::UPGRADE,
             header::TE,
             SCRAPE_TIMEOUT,
+            instance::HEADER,
         ];
         let authorized = name == header::AUTHORIZATION && !matches!(auth, Auth::None);
         if authorized || ours.contains(&name) {

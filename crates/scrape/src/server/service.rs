@@ -20,6 +20,8 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
+use crate::instance::{self, Instance};
+
 use super::landing::Landing;
 use super::negotiate::{ServedFormat, scrape_timeout, wants_gzip};
 
@@ -56,6 +58,12 @@ pub trait PageProvider: Send + Sync + 'static {
 
     /// Whether a scrape is worth it: the answer of `/readyz`. No I/O.
     fn ready(&self) -> bool;
+
+    /// Who reads for these pages, where that can lead back here: a request in its name is answered
+    /// with 508 at once.
+    fn instance(&self) -> Option<Instance> {
+        None
+    }
 }
 
 /// So that whoever makes the pages can keep a handle on the provider.
@@ -70,6 +78,10 @@ impl<P: PageProvider> PageProvider for Arc<P> {
 
     fn ready(&self) -> bool {
         P::ready(self)
+    }
+
+    fn instance(&self) -> Option<Instance> {
+        P::instance(self)
     }
 }
 
@@ -267,6 +279,10 @@ impl<P: PageProvider> MetricsService<P> {
             return answer;
         }
         if is_telemetry {
+            let own = self.inner.provider.instance();
+            if own.is_some_and(|own| own.sent(&parts.headers)) {
+                return text(instance::LOOP, "an exporter cannot read itself\n");
+            }
             return self.scrape(&parts.headers).await;
         }
         match path {

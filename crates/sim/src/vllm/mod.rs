@@ -10,6 +10,7 @@ mod layout;
 mod number;
 mod release;
 mod template;
+mod writer;
 
 pub use layout::{Layout, LayoutError};
 pub use release::Release;

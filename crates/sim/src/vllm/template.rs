@@ -5,6 +5,7 @@
 //! and says what it does not understand, so that a new page that breaks an assumption is found by
 //! the first test that reads it.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 /// A recorded page.
@@ -39,7 +40,7 @@ pub(crate) type Labels = Vec<(&'static str, &'static str)>;
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     /// The sample name, which OpenMetrics pages of the Python client write with `_` for `:`.
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     pub(crate) part: Part,
     /// The label names in the order of the line.
     pub(crate) labels: Vec<&'static str>,
@@ -192,6 +193,47 @@ impl Template {
         }
     }
 
+    /// The same page as the Python client writes it in OpenMetrics: counters are declared without
+    /// `_total`, the time of creation is a line of each series, and sample names (no others) have
+    /// their colons replaced where `underscores` says so.
+    pub(crate) fn open_metrics(&self, underscores: bool) -> Self {
+        let created: HashSet<&str> = self
+            .families
+            .iter()
+            .filter(|f| f.is_created())
+            .map(Family::base)
+            .collect();
+        let mut families: Vec<Family> = self
+            .families
+            .iter()
+            .filter(|f| !f.is_created())
+            .cloned()
+            .collect();
+        for family in &mut families {
+            let base = family.base();
+            family.name = base;
+            if created.contains(base)
+                && let Some(first) = family.lines.first()
+            {
+                let labels = first.labels.iter().copied().filter(|&label| label != "le");
+                let line = Line {
+                    name: Cow::Owned(format!("{base}_created")),
+                    part: Part::Created,
+                    labels: labels.collect(),
+                    le: None,
+                };
+                family.lines.push(line);
+            }
+            for line in family.lines.iter_mut().filter(|_| underscores) {
+                line.name = Cow::Owned(line.name.replace(':', "_"));
+            }
+        }
+        Self {
+            families,
+            eof: true,
+        }
+    }
+
     /// The families of the instrumentation of the HTTP server.
     pub(crate) fn http_only(&self) -> Self {
         Self {
@@ -282,7 +324,7 @@ impl Sample {
         };
         Some(Self {
             line: Line {
-                name,
+                name: Cow::Borrowed(name),
                 part,
                 labels: labels.iter().map(|&(name, _)| name).collect(),
                 le,

@@ -58,8 +58,8 @@ fn structure(line: &str) -> String {
     format!("{name} {}", labels.join(" "))
 }
 
-/// The structure of a page; `any_order` families have the lines of their series sorted, and
-/// `any_number` families have them left out but for the first line's label names.
+/// The structure of a page, line by line. Series that appear on first use are sorted within their
+/// family, and of the LoRA gauge only the label names are kept: their order and values are the run's.
 fn structures(page: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut unordered: BTreeSet<String> = BTreeSet::new();
@@ -542,4 +542,33 @@ fn names_from_outside_are_escaped() {
     .unwrap();
     let page = Layout::of(Release::latest()).page(twin.truth()).unwrap();
     assert!(page.contains("model_name=\"a\\\"b\\\\c\\nd\""));
+}
+
+#[test]
+fn the_openmetrics_form_is_the_recorded_one() {
+    let twin = twin(everything_on());
+    let layout = Layout::of(Release::latest());
+    let asked = "text/html, application/openmetrics-text;version=1.0.0;q=0.5";
+    let (content_type, page) = layout.after_slash(twin.truth(), asked).unwrap();
+    assert_eq!(
+        content_type,
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    );
+    let recorded = Layout::of(Release::find("0.33.0-openmetrics").unwrap());
+    assert!(page == recorded.page(twin.truth()).unwrap());
+
+    let utf8 = "application/openmetrics-text; version=1.0.0; escaping=allow-utf-8";
+    let (content_type, page) = layout.after_slash(twin.truth(), utf8).unwrap();
+    assert!(content_type.ends_with("escaping=allow-utf-8"));
+    assert!(page.contains("\nvllm:prompt_tokens_total{") && !page.contains("\nvllm_"));
+
+    // Clients before 0.23 kept the colons.
+    let old = Layout::of(Release::find("0.11.0").unwrap());
+    let (_, page) = old.after_slash(twin.truth(), asked).unwrap();
+    assert!(page.contains("\nvllm:prompt_tokens_total{") && page.ends_with("# EOF\n"));
+    assert!(!page.contains("_created"), "switched off up to 0.11.0");
+
+    let (content_type, page) = layout.after_slash(twin.truth(), "text/plain").unwrap();
+    assert_eq!(content_type, "text/plain; version=0.0.4; charset=utf-8");
+    assert!(page == layout.page(twin.truth()).unwrap());
 }

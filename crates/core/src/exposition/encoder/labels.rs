@@ -36,7 +36,13 @@ impl<'a> Labels<'a> {
 
     /// What the voices that speak this series make of the labels, sorted by name. `None` where none
     /// of them does.
-    pub(super) fn spoken<'b>(&'b self, voices: &'b [Voice]) -> Option<Labels<'b>> {
+    ///
+    /// `joined` looks up what a [`LabelRule::Join`] takes from another family.
+    pub(super) fn spoken<'b>(
+        &'b self,
+        voices: &'b [Voice],
+        joined: &impl Fn(&Self, &LabelRule) -> Option<Cow<'b, str>>,
+    ) -> Option<Labels<'b>> {
         let mut speaking = voices
             .iter()
             .filter(|voice| {
@@ -49,7 +55,7 @@ impl<'a> Labels<'a> {
         speaking.peek()?;
         let mut union = Labels::default();
         for voice in speaking {
-            for (name, value) in self.through(voice).0 {
+            for (name, value) in self.through(voice, joined).0 {
                 if union.value(&name).is_none() {
                     union.0.push((name, value));
                 }
@@ -59,7 +65,11 @@ impl<'a> Labels<'a> {
         Some(union)
     }
 
-    fn through<'b>(&'b self, voice: &'b Voice) -> Labels<'b> {
+    fn through<'b>(
+        &'b self,
+        voice: &'b Voice,
+        joined: &impl Fn(&Self, &LabelRule) -> Option<Cow<'b, str>>,
+    ) -> Labels<'b> {
         let mut spoken = Labels::default();
         for (name, value) in &voice.constants {
             if spoken.value(name).is_none() {
@@ -69,8 +79,7 @@ impl<'a> Labels<'a> {
         let constants = spoken.0.len();
         let mut kept = Vec::new();
         for (name, value) in &self.0 {
-            match voice.labels.iter().find(|rule| rule.concerns() == name) {
-                Some(LabelRule::Drop(_)) => {}
+            match voice.labels.iter().find(|rule| rule.concerns(name)) {
                 Some(LabelRule::Rename { to, .. }) => {
                     if !spoken.0[..constants]
                         .iter()
@@ -79,6 +88,7 @@ impl<'a> Labels<'a> {
                         spoken.add(Cow::Borrowed(to), Cow::Borrowed(value));
                     }
                 }
+                Some(_) => {}
                 None => kept.push((name, value)),
             }
         }
@@ -88,6 +98,22 @@ impl<'a> Labels<'a> {
                 .any(|(constant, _)| constant == name)
             {
                 spoken.add(Cow::Borrowed(name), Cow::Borrowed(value));
+            }
+        }
+        for rule in &voice.labels {
+            let (to, value) = match rule {
+                LabelRule::Copy { from, to, prefix } => {
+                    let value = self.value(from).map(|value| match &**prefix {
+                        "" => Cow::Borrowed(value),
+                        prefix => Cow::Owned(format!("{prefix}{value}")),
+                    });
+                    (to, value)
+                }
+                LabelRule::Join { to, .. } => (to, joined(self, rule)),
+                LabelRule::Rename { .. } | LabelRule::Drop(_) => continue,
+            };
+            if let Some(value) = value.filter(|_| spoken.value(to).is_none()) {
+                spoken.add(Cow::Borrowed(to), value);
             }
         }
         spoken
@@ -156,7 +182,7 @@ mod tests {
         let constants = LabelSet::new(constants.iter().copied());
         let labels = Labels::merge(&constants, series.iter().copied());
         let voices = [Voice::default()];
-        let spoken = labels.spoken(&voices).unwrap();
+        let spoken = labels.spoken(&voices, &|_, _| None).unwrap();
         let owned = |(name, value): Label<'_>| (name.to_owned(), value.to_owned());
         spoken.iter().map(owned).collect()
     }

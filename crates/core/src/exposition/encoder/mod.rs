@@ -272,7 +272,10 @@ fn write_without_twins(
         };
         if !family.has_twin((at, index), is_there) {
             series.write(source, family.rules, page, refused);
-        } else if series.is_there(source.snapshot, family.rules) {
+        } else if plan.families[at.block].rank == 0
+            && series.is_there(source.snapshot, family.rules)
+        {
+            // What stands in for something else is not missed where that is there.
             refused.duplicates += 1;
         }
     }

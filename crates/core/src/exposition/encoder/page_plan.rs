@@ -49,7 +49,11 @@ impl PagePlan {
         let block = |at: &At| &parts[at.part].families[at.block];
         // The sort is stable: parts stay in their order, and the canonical owner of a name comes first.
         order.sort_by(|a, b| {
-            let key = |at| (&*block(at).name, !block(at).is_own_name);
+            // In a part, what stands in for something comes behind it.
+            let key = |at: &At| {
+                let block = block(at);
+                (&*block.name, !block.is_own_name, at.part, block.rank)
+            };
             key(a).cmp(&key(b))
         });
         let mut plan = Self {

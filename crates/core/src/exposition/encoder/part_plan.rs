@@ -8,8 +8,8 @@ use std::hash::{BuildHasher, RandomState};
 
 use super::escape;
 use super::labels::{Labels, legal_metric_name};
-use super::series::{Edges, Pairing, Series, Stem, TAIL, Tail};
-use crate::dialect::{Quantity, Spoken, Target, Voice};
+use super::series::{Edges, Pairing, Series, Stem, TAIL, Tail, scaled};
+use crate::dialect::{LabelRule, Quantity, Spoken, Target, Voice};
 use crate::exposition::{Format, float_text};
 use crate::{
     Desc, FamilyShape, LabelSet, MetricType, SeriesKind, SeriesShape, Shape, ShapeId, Slot, Unit,
@@ -57,6 +57,9 @@ pub(super) struct Block {
     pub(super) help: Box<str>,
     /// Whether the name is the canonical one: then it wins over what a dialect says.
     pub(super) is_own_name: bool,
+    /// Which quantity of several this is; those of a higher rank stand in for it.
+    pub(super) rank: usize,
+    /// The quantity of the lowest rank: what the family is known by.
     quantity: Quantity,
     factor: f64,
     pub(super) series: Vec<Series>,
@@ -111,9 +114,9 @@ impl PartPlan {
         for family in shape.families() {
             let desc = family.desc();
             let mut has_own_name = false;
-            for target in spoken.targets_of(desc.name()) {
+            for (target, rank) in spoken.targets_of(desc.name()) {
                 has_own_name |= spoken.is_canonical() && target.is_own_name();
-                render.target(family, target);
+                render.target(family, target, rank);
             }
             if spoken.is_canonical() && !has_own_name {
                 render.canonical(family);
@@ -170,25 +173,34 @@ impl<'a> Render<'a> {
         }
     }
 
-    fn target(&mut self, family: FamilyShape<'a>, target: &Target) {
+    fn target(&mut self, family: FamilyShape<'a>, target: &Target, rank: usize) {
         let desc = family.desc();
+        let quantity = &target.quantities[rank];
+        let is_family = matches!(quantity, Quantity::Family(_));
         let fits = |desc: &Desc| {
-            let is_family = matches!(target.quantity, Quantity::Family(_));
             slots(desc.kind()) == slots(target.kind)
                 && (is_family || slots(desc.kind()) == Slots::One)
         };
         let help = target.help.as_deref().unwrap_or_else(|| desc.help());
-        let quantity = target.quantity.clone();
         let mut block = self.block(
             desc,
             &target.name,
             target.kind,
-            quantity,
+            target.quantities[0].clone(),
             target.factor,
             help,
         );
+        block.rank = rank;
         block.is_own_name = target.is_own_name();
-        let second = match target.quantity.second() {
+        if !is_family {
+            block.unit = Unit::None;
+        }
+        let pairing = match quantity {
+            Quantity::Ratio(..) => Pairing::Ratio,
+            Quantity::Sum(..) => Pairing::Sum,
+            Quantity::Family(_) | Quantity::Diff(..) => Pairing::Diff,
+        };
+        let second = match quantity.second() {
             None => None,
             Some(second) => match self.shape.family(second) {
                 Some(second) => Some(second),
@@ -207,7 +219,7 @@ impl<'a> Render<'a> {
                 Some(partners) => {
                     let merged = Labels::merge(self.labels, series.labels());
                     match partners.get(&self.identity(&merged)) {
-                        Some(slot) => Some(*slot),
+                        Some(slot) => Some((*slot, pairing)),
                         None => continue,
                     }
                 }
@@ -227,17 +239,13 @@ impl<'a> Render<'a> {
         help: &str,
     ) -> Block {
         let is_scaled = factor.to_bits() != 1.0_f64.to_bits();
-        let is_family = matches!(quantity, Quantity::Family(_));
         Block {
             name: legal_metric_name(name).into(),
             kind,
-            unit: if is_scaled || !is_family {
-                Unit::None
-            } else {
-                desc.unit()
-            },
+            unit: if is_scaled { Unit::None } else { desc.unit() },
             help: help.into(),
             is_own_name: false,
+            rank: 0,
             quantity,
             factor,
             series: Vec::new(),
@@ -248,7 +256,7 @@ impl<'a> Render<'a> {
 
     fn identity(&self, merged: &Labels<'_>) -> Identity {
         let canonical = [Voice::default()];
-        let sorted = merged.spoken(&canonical);
+        let sorted = merged.spoken(&canonical, &|_, _| None);
         self.identities.of(&sorted.unwrap_or_default())
     }
 
@@ -268,10 +276,11 @@ impl<'a> Render<'a> {
         block: &mut Block,
         series: SeriesShape<'a>,
         voices: &[Voice],
-        partner: Option<Slot>,
+        partner: Option<(Slot, Pairing)>,
     ) {
         let merged = Labels::merge(self.labels, series.labels());
-        let Some(labels) = merged.spoken(voices) else {
+        let joined = |labels: &Labels<'_>, rule: &LabelRule| self.joined(labels, rule);
+        let Some(labels) = merged.spoken(voices, &joined) else {
             return;
         };
         let mut text = String::new();
@@ -287,12 +296,9 @@ impl<'a> Render<'a> {
         block.identities.push(self.identities.of(&labels));
         let rendered = match series.kind() {
             SeriesKind::Value => {
-                let operand = match (partner, &block.quantity) {
-                    (Some(second), Quantity::Ratio(..)) => {
-                        Operand::Two([series.slot(), second], Pairing::Ratio)
-                    }
-                    (Some(second), _) => Operand::Two([series.slot(), second], Pairing::Diff),
-                    (None, _) => Operand::One(series.slot()),
+                let operand = match partner {
+                    Some((second, how)) => Operand::Two([series.slot(), second], how),
+                    None => Operand::One(series.slot()),
                 };
                 self.value(block, &text, operand)
             }
@@ -300,6 +306,23 @@ impl<'a> Render<'a> {
             SeriesKind::Summary(edges) => self.edges(block, &text, series.slot(), edges, false),
         };
         block.series.push(rendered);
+    }
+
+    /// What a rule takes from the series of another family that agrees in a label. Of several that
+    /// do, the one that was written last: the others are of an earlier life of the same thing.
+    fn joined(&self, labels: &Labels<'_>, rule: &LabelRule) -> Option<Cow<'a, str>> {
+        let LabelRule::Join {
+            family, on, label, ..
+        } = rule
+        else {
+            return None;
+        };
+        let value = labels.value(on)?;
+        let agreeing = self.shape.family(family)?.series();
+        let newest = agreeing
+            .filter(|series| series.label(on) == Some(value))
+            .last()?;
+        newest.label(label).map(Cow::Borrowed)
     }
 
     fn value(&mut self, block: &Block, labels: &str, operand: Operand) -> Series {
@@ -342,7 +365,7 @@ impl<'a> Render<'a> {
         let count = self.stem(&block.name, count, labels);
         let has_infinity = edges.last().is_some_and(|last| is_infinity(*last));
         let added = (is_histogram && !has_infinity).then_some(f64::INFINITY);
-        let scaled = edges.iter().map(|edge| edge * factor);
+        let scaled = edges.iter().map(|edge| scaled(*edge, factor));
         let tail = self.tails(scaled.chain(added));
         Series::Edges(Edges {
             edge,

@@ -44,6 +44,7 @@ pub(super) enum Series {
 pub(super) enum Pairing {
     Ratio,
     Diff,
+    Sum,
 }
 
 /// A histogram or summary: a stem for all edges, and one each for the sum and the count.
@@ -98,6 +99,23 @@ impl Values {
     }
 }
 
+/// A value in the unit of the page. A product that is a whole number but for its last bit is that
+/// whole number: the noise comes from a fraction such as 0.29 that stood for 29 hundredths.
+#[inline]
+pub(super) fn scaled(value: f64, factor: f64) -> f64 {
+    const NOISE: f64 = 2.0 * f64::EPSILON;
+    if is(factor, 1.0) {
+        return value;
+    }
+    let product = value * factor;
+    let whole = product.round();
+    if (product - whole).abs() <= whole.abs() * NOISE {
+        whole
+    } else {
+        product
+    }
+}
+
 const fn is(value: f64, whole: f64) -> bool {
     value.to_bits() == whole.to_bits()
 }
@@ -123,7 +141,7 @@ impl Series {
         match self {
             Self::Value { stem, slot, factor } => {
                 if let Some(value) = source.snapshot.get(*slot) {
-                    write_value(value * factor, *stem, source, rules, page, refused);
+                    write_value(scaled(value, *factor), *stem, source, rules, page, refused);
                 }
             }
             Self::Pair { stem, .. } => {
@@ -143,7 +161,7 @@ impl Series {
         match self {
             Self::Value { slot, factor, .. } => snapshot
                 .get(*slot)
-                .is_some_and(|value| rules.values.allow(value * factor)),
+                .is_some_and(|value| rules.values.allow(scaled(value, *factor))),
             Self::Pair { .. } => self
                 .pair(snapshot)
                 .is_some_and(|value| rules.values.allow(value)),
@@ -163,8 +181,9 @@ impl Series {
             Pairing::Ratio if second == 0.0 => return None,
             Pairing::Ratio => first / second,
             Pairing::Diff => first - second,
+            Pairing::Sum => first + second,
         };
-        let value = value * factor;
+        let value = scaled(value, *factor);
         // Infinity over infinity, infinity less infinity: not derivable.
         (!value.is_nan()).then_some(value)
     }
@@ -237,7 +256,7 @@ impl Edges {
             }
         }
         page.edge_line(stem, &tails[finite], infinity);
-        let mut sum = sum.map(|sum| sum * self.factor);
+        let mut sum = sum.map(|sum| scaled(sum, self.factor));
         let may_fall = |sum: f64| self.has_negative || sum.is_nan() || sum < 0.0;
         if rules.openmetrics && sum.is_some_and(may_fall) {
             // Such a sum may fall, and OpenMetrics wants none that can.
@@ -265,7 +284,7 @@ impl Edges {
         let tails = &source.tails[self.tail as usize..][..edges];
         for (index, tail) in tails.iter().enumerate() {
             if let Some(value) = snapshot.get(self.first.offset(index)) {
-                let value = value * self.factor;
+                let value = scaled(value, self.factor);
                 if rules.openmetrics && value < 0.0 {
                     refused.values += 1;
                 } else {
@@ -275,7 +294,7 @@ impl Edges {
         }
         let sum = snapshot
             .get(self.first.offset(edges))
-            .map(|sum| sum * self.factor);
+            .map(|sum| scaled(sum, self.factor));
         let count = snapshot.get(self.first.offset(edges + 1));
         for (stem, value, may_be_any) in [
             (self.sum, sum, !rules.openmetrics),

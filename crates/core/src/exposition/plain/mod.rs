@@ -15,6 +15,7 @@ mod text;
 use super::entry::{Entry, Labels, Sample};
 use super::error::ParseErrorKind as Kind;
 use super::number::{self, NumberFault};
+use super::scan::marked::{Line, Places};
 use super::text::{Escapes, Text};
 use super::{Format, Limits};
 
@@ -70,11 +71,13 @@ struct Cursor<'a, 'l> {
 }
 
 /// A series, read up to its last byte.
-pub(super) struct Series<'a> {
-    /// As on the page.
-    text: &'a str,
-    name: Text<'a>,
-    labels: Labels<'a>,
+#[derive(Clone, Copy)]
+pub(super) struct Series {
+    start: usize,
+    end: usize,
+    /// Between its quotes, where it has any.
+    name: (usize, usize),
+    labels: usize,
 }
 
 /// Where the parts of a label set are.
@@ -87,12 +90,13 @@ struct Braces {
 }
 
 /// Behind the series: what a line says about it.
-struct Reading<'a> {
+struct Reading {
     value: f64,
     /// The text of the value.
     token: (usize, usize),
     timestamp: Option<i64>,
-    exemplar: &'a str,
+    /// Where the brace of the exemplar is.
+    exemplar: Option<usize>,
 }
 
 impl<'a, 'l> Cursor<'a, 'l> {
@@ -286,27 +290,58 @@ impl<'a, 'l> Cursor<'a, 'l> {
         start: usize,
         word_end: usize,
         braces: Option<&Braces>,
-    ) -> Result<Series<'a>, Stop> {
+    ) -> Result<Series, Stop> {
         let text = self.utf8(start, self.at)?;
-        let part = |from: usize, to: usize| text.get(from - start..to - start).unwrap_or_default();
         let Some(braces) = braces else {
             return Ok(Series {
-                text,
-                name: Text::new(text, Escapes::None),
-                labels: Labels::NONE,
+                start,
+                end: self.at,
+                name: (start, word_end),
+                labels: 0,
             });
         };
-        let name = match braces.name {
-            None => Text::new(part(start, word_end), Escapes::None),
-            Some((from, to)) => Text::with(part(from, to), Escapes::Quoted),
+        let inside = text.get(braces.open - start..).unwrap_or_default();
+        self.unique(Labels::scanned(inside, 0, braces.labels))?;
+        let name = braces.name.unwrap_or((start, word_end));
+        Ok(Series {
+            start,
+            end: self.at,
+            name,
+            labels: braces.labels,
+        })
+    }
+
+    /// The sample that a series and its reading make; the cursor is behind the reading.
+    fn sample(&self, series: Series, reading: Reading) -> Result<Entry<'a>, Stop> {
+        let Series {
+            start,
+            end,
+            name,
+            labels,
+        } = series;
+        let text = self.utf8(start, self.at)?;
+        let places = Places {
+            series: end - start,
+            name: (name.0 - start, name.1 - start),
+            exemplar: reading.exemplar.map(|at| at - start),
+            labels,
         };
-        let labels = Labels {
-            text: part(braces.open, self.at),
-            at: 0,
-            left: braces.labels,
+        // Only a line beyond the reach of 32 bits has no such places.
+        let Some(line) = Line::checked(text, places) else {
+            return self.fault(
+                Kind::LineTooLong {
+                    limit: u32::MAX as usize,
+                },
+                start,
+            );
         };
-        self.unique(labels)?;
-        Ok(Series { text, name, labels })
+        Ok(Entry::Sample(Sample {
+            line,
+            value: reading.value,
+            value_offset: reading.token.0,
+            value_len: reading.token.1 - reading.token.0,
+            timestamp: reading.timestamp,
+        }))
     }
 
     /// Refuses a label name that occurs twice.
@@ -327,17 +362,4 @@ impl<'a, 'l> Cursor<'a, 'l> {
         }
         Ok(())
     }
-}
-
-fn sample<'a>(series: Series<'a>, reading: Reading<'a>) -> Entry<'a> {
-    Entry::Sample(Sample {
-        series: series.text,
-        name: series.name,
-        labels: series.labels,
-        value: reading.value,
-        value_offset: reading.token.0,
-        value_len: reading.token.1 - reading.token.0,
-        timestamp: reading.timestamp,
-        exemplar: reading.exemplar,
-    })
 }

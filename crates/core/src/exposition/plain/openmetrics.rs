@@ -5,7 +5,7 @@
 //! name twice is refused. What the specification says about *families* (order, suffixes, values) is
 //! not grammar: [`check`](fn@crate::exposition::check) is for that.
 
-use super::{Braces, Cursor, Kind, Reading, Series, Step, Stop, sample};
+use super::{Braces, Cursor, Kind, Reading, Series, Step, Stop};
 use crate::MetricType;
 use crate::exposition::entry::{Entry, Labels};
 use crate::exposition::number::{self, NumberFault};
@@ -32,7 +32,7 @@ pub(super) fn entry<'a>(c: &mut Cursor<'a, '_>) -> Step<'a> {
         Some(_) => {
             let series = series(c)?;
             let reading = reading(c)?;
-            sample(series, reading)
+            c.sample(series, reading)?
         }
     };
     if c.peek() != Some(b'\n') {
@@ -126,7 +126,7 @@ fn end_of_page<'a>(c: &mut Cursor<'a, '_>) -> Step<'a> {
     Ok(Some((Entry::Eof, c.at)))
 }
 
-fn series<'a>(c: &mut Cursor<'a, '_>) -> Result<Series<'a>, Stop> {
+fn series(c: &mut Cursor<'_, '_>) -> Result<Series, Stop> {
     let start = c.at;
     let word = c.word(true);
     let word_end = c.at;
@@ -211,10 +211,10 @@ const fn ends_token(b: u8) -> bool {
 }
 
 /// From behind the series to the newline.
-fn reading<'a>(c: &mut Cursor<'a, '_>) -> Result<Reading<'a>, Stop> {
+fn reading(c: &mut Cursor<'_, '_>) -> Result<Reading, Stop> {
     let (value, token) = value(c)?;
     let mut timestamp = None;
-    let mut exemplar = "";
+    let mut exemplar = None;
     if c.peek() == Some(b' ') && !at_exemplar(c)? {
         timestamp = Some(seconds(c)?);
     }
@@ -222,7 +222,7 @@ fn reading<'a>(c: &mut Cursor<'a, '_>) -> Result<Reading<'a>, Stop> {
         if !at_exemplar(c)? {
             return c.refuse(Kind::TrailingBytes);
         }
-        exemplar = self::exemplar(c)?;
+        exemplar = Some(self::exemplar(c)?);
     }
     Ok(Reading {
         value,
@@ -267,8 +267,8 @@ fn at_exemplar(c: &Cursor<'_, '_>) -> Result<bool, Stop> {
     Ok(ahead.starts_with(b" # {"))
 }
 
-/// ` # {labels} value [timestamp]`; gives it from the brace on.
-fn exemplar<'a>(c: &mut Cursor<'a, '_>) -> Result<&'a str, Stop> {
+/// ` # {labels} value [timestamp]`; gives where its brace is.
+fn exemplar(c: &mut Cursor<'_, '_>) -> Result<usize, Stop> {
     let start = c.at + 3;
     c.at = start + 1;
     let braces = braces(c, Inside::Exemplar)?;
@@ -283,10 +283,6 @@ fn exemplar<'a>(c: &mut Cursor<'a, '_>) -> Result<&'a str, Stop> {
     }
     let text = c.utf8(start, c.at)?;
     let inside = text.get(1..).unwrap_or_default();
-    c.unique(Labels {
-        text: inside,
-        at: 0,
-        left: braces.labels,
-    })?;
-    Ok(text)
+    c.unique(Labels::scanned(inside, 0, braces.labels))?;
+    Ok(start)
 }

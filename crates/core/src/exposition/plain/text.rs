@@ -5,7 +5,7 @@
 //! `# HELP` whose name is followed by something else than a blank. Blanks before a name are
 //! dropped, where Prometheus makes them part of the name.
 
-use super::{Braces, Cursor, Kind, Reading, Series, Step, Stop, sample};
+use super::{Braces, Cursor, Kind, Reading, Series, Step, Stop};
 use crate::MetricType;
 use crate::exposition::entry::Entry;
 use crate::exposition::number;
@@ -31,7 +31,7 @@ pub(super) fn entry<'a>(c: &mut Cursor<'a, '_>) -> Step<'a> {
             Some(_) => {
                 let series = series(c)?;
                 let reading = reading(c)?;
-                sample(series, reading)
+                c.sample(series, reading)?
             }
         };
         // At the newline, or at the end of the page.
@@ -76,7 +76,7 @@ fn comment<'a>(c: &mut Cursor<'a, '_>) -> Result<Entry<'a>, Stop> {
     Ok(Entry::Type { name, kind })
 }
 
-fn series<'a>(c: &mut Cursor<'a, '_>) -> Result<Series<'a>, Stop> {
+fn series(c: &mut Cursor<'_, '_>) -> Result<Series, Stop> {
     let start = c.at;
     let word = c.word(true);
     let word_end = c.at;
@@ -143,7 +143,7 @@ fn braces(c: &mut Cursor<'_, '_>, word: bool) -> Result<Braces, Stop> {
 }
 
 /// From behind the series to the newline.
-fn reading<'a>(c: &mut Cursor<'a, '_>) -> Result<Reading<'a>, Stop> {
+fn reading(c: &mut Cursor<'_, '_>) -> Result<Reading, Stop> {
     c.skip_blanks();
     let token = c.token(|b| matches!(b, b'{' | b' ' | b'\t' | b'\n'))?;
     if token.0 == token.1 {
@@ -170,6 +170,6 @@ fn reading<'a>(c: &mut Cursor<'a, '_>) -> Result<Reading<'a>, Stop> {
         value,
         token,
         timestamp,
-        exemplar: "",
+        exemplar: None,
     })
 }

@@ -1,0 +1,371 @@
+//! Layout memory: a page whose layout was seen before costs a comparison and its values.
+//!
+//! A metrics page is `prefix value prefix value …`: the prefix runs from the end of one sample to
+//! the value of the next and takes in whatever metadata stands between. Between two scrapes of one
+//! server the prefixes stay as they are. A [`Layout`] keeps them, compares, and decodes the values.
+//! Where a line comes or goes, that line is parsed, and the comparison goes on behind it.
+//!
+//! Nothing is taken on trust. The grammars are grammars of lines: whether a line is valid does not
+//! depend on the lines around it. A line that equals one that was validated needs no validation, its
+//! new value is read by the grammar of values, and every other line is parsed. Where that fails, the
+//! whole page is parsed anew, so that errors are those of the [`Parser`] in every case.
+//!
+//! Every sample line has an id, a small number that it keeps as long as the layout knows it. What is
+//! derived from the labels of a line (which family it belongs to, where its value goes) is worked
+//! out once, when the line is [fresh](Fresh::sample), and found again by the id.
+
+mod known;
+mod run;
+#[cfg(test)]
+mod tests;
+mod value;
+mod walk;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use self::known::{Known, Piece};
+use self::value::{REACH, Spelled};
+use super::scan::Machine;
+use super::{Entry, Options, ParseError, Parser, Sample, Variant};
+
+/// Hears of everything on a page that the layout did not know.
+pub trait Fresh {
+    /// The layout forgot all lines: ids begin at 0 again.
+    fn restart(&mut self);
+
+    /// A metadata line or comment. Known ones may be told again.
+    fn metadata(&mut self, entry: &Entry<'_>);
+
+    /// A sample line that was not known, with the id it has from now on. Ids are given in order.
+    fn sample(&mut self, id: u32, sample: &Sample<'_>);
+}
+
+/// What a reading of a page came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reread {
+    /// Sample lines on the page.
+    pub samples: usize,
+    /// Whether the page had exactly the lines of the page before it.
+    pub unchanged: bool,
+    /// Lines that were skipped as invalid (lenient mode).
+    pub skipped_lines: u64,
+}
+
+/// The memory of one target's page.
+///
+/// A page of known lines is read without an allocation, about as fast as its newlines could be found.
+/// A line that came or went costs its own parsing. Lines with timestamps or exemplars are known too,
+/// but parsed each time.
+///
+/// Keeps one copy of the page's text without its values, and about 150 bytes a line
+/// ([`memory`](Self::memory)); lines that stay away are forgotten when they are more than those that
+/// are there. A clone shares the text with its original for as long as both see the same lines: make
+/// the layout of a second replica by cloning that of the first.
+///
+/// ```
+/// use tokenpath_core::exposition::{Entry, Fresh, Layout, Options, Sample};
+///
+/// /// The id of the one line we want.
+/// #[derive(Default)]
+/// struct Running(Option<u32>);
+///
+/// impl Fresh for Running {
+///     fn restart(&mut self) {
+///         self.0 = None;
+///     }
+///     fn metadata(&mut self, _: &Entry<'_>) {}
+///     fn sample(&mut self, id: u32, sample: &Sample<'_>) {
+///         if sample.name() == "vllm:num_requests_running" {
+///             self.0 = Some(id);
+///         }
+///     }
+/// }
+///
+/// let (mut layout, mut running) = (Layout::new(), Running::default());
+/// for (page, value) in [
+///     ("vllm:num_requests_running 3.0\nvllm:num_requests_waiting 0.0\n", 3.0),
+///     ("vllm:num_requests_running 17.0\nvllm:num_requests_waiting 2.0\n", 17.0),
+/// ] {
+///     layout.read(page.as_bytes(), Options::default(), &mut running)?;
+///     assert_eq!(running.0.and_then(|id| layout.value(id)), Some(value));
+/// }
+/// # Ok::<(), tokenpath_core::exposition::ParseError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Layout {
+    machine: Machine,
+    /// Shared between clones, and copied when one of them has to change it.
+    known: Arc<Known>,
+    /// What the known lines were read with; `None` where the next page must be parsed.
+    options: Option<Options>,
+    ids: Arc<Ids>,
+    values: Vec<f64>,
+    spelled: Vec<Spelled>,
+    /// By id.
+    marks: Vec<Mark>,
+    /// Counts readings, but not those of unchanged pages.
+    reading: u32,
+    /// Whether the known lines are marked as seen by this reading.
+    marked: bool,
+    /// How many lines the newest good page had.
+    present: usize,
+    /// Whether each line stays within the limit whatever value it gets: a walk does not measure lines.
+    fits: bool,
+    line_bytes: usize,
+    /// Whether a series stood twice on a page. Its ids go by the order of its lines, which a walk
+    /// through changes would not know.
+    has_twins: bool,
+    next: Vec<Piece>,
+    spare: Vec<u8>,
+}
+
+/// Where a line was last.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mark {
+    /// The reading that had it.
+    reading: u32,
+    /// Its place among the known pieces.
+    place: u32,
+}
+
+/// The ids of each series, in the order its lines stand on a page: more than one where a page has a
+/// series twice.
+type Ids = HashMap<Box<[u8]>, Vec<u32>>;
+
+/// Lines that stayed away are kept up to this many.
+const ABSENT_LINES_KEPT: usize = 256;
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Layout {
+    /// A layout that knows nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            machine: Machine::best(),
+            known: Arc::new(Known::new()),
+            options: None,
+            ids: Arc::default(),
+            values: Vec::new(),
+            spelled: Vec::new(),
+            marks: Vec::new(),
+            reading: 1,
+            marked: false,
+            present: 0,
+            fits: true,
+            line_bytes: 0,
+            has_twins: false,
+            next: Vec::new(),
+            spare: Vec::new(),
+        }
+    }
+
+    /// The same with one implementation of the comparison, for tests and benches.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_variant(mut self, variant: Variant) -> Self {
+        self.machine = Machine::of(variant);
+        self
+    }
+
+    /// Reads a page: values are then at hand by id, and `fresh` has heard of every new line.
+    ///
+    /// Costs no allocation where the lines are those of the page before.
+    ///
+    /// # Errors
+    ///
+    /// As the [`Parser`]: the page is then as if it had never been read. `fresh` may have heard of
+    /// some of its lines; their ids stay valid, without values.
+    pub fn read(
+        &mut self,
+        page: &[u8],
+        options: Options,
+        fresh: &mut impl Fresh,
+    ) -> Result<Reread, ParseError> {
+        if self.options.as_ref() == Some(&options)
+            && page.len() <= options.limits.page_bytes
+            && let Some(read) = self.walk(page, options, fresh)
+        {
+            return Ok(read);
+        }
+        let read = self.parse(page, options, fresh);
+        match &read {
+            Ok(read) => self.present = read.samples,
+            // No line is of this page.
+            Err(_) => self.forget_values(),
+        }
+        read
+    }
+
+    /// The value of a line on the newest page; `None` where that page did not have it.
+    #[must_use]
+    #[inline]
+    pub fn value(&self, id: u32) -> Option<f64> {
+        let index = id as usize;
+        let mark = self.marks.get(index)?;
+        (mark.reading == self.reading).then(|| self.values[index])
+    }
+
+    /// How many ids there are: all are below.
+    #[must_use]
+    pub fn ids(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Bytes on the heap, roughly; what clones share is counted in each.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let series = self.ids.iter().map(|(series, ids)| {
+            series.len() + ids.capacity() * size_of::<u32>() + size_of::<(Box<[u8]>, Vec<u32>)>()
+        });
+        let a_line = size_of::<f64>() + size_of::<Spelled>() + size_of::<Mark>();
+        self.known.memory()
+            + series.sum::<usize>()
+            + self.values.capacity() * a_line
+            + self.next.capacity() * size_of::<Piece>()
+            + self.spare.capacity()
+    }
+
+    fn forget_values(&mut self) {
+        self.begin_reading();
+        self.marked = false;
+    }
+
+    /// From here on, no line was seen.
+    fn begin_reading(&mut self) {
+        self.reading = self.reading.checked_add(1).unwrap_or_else(|| {
+            // Marks of four billion readings ago must not look new.
+            self.marks.iter_mut().for_each(|mark| mark.reading = 0);
+            1
+        });
+    }
+
+    fn parse(
+        &mut self,
+        page: &[u8],
+        options: Options,
+        fresh: &mut impl Fresh,
+    ) -> Result<Reread, ParseError> {
+        self.forget_absent(fresh);
+        self.options = None;
+        self.line_bytes = options.limits.line_bytes;
+        self.fits = true;
+        // What a walk left behind must not count.
+        self.forget_values();
+        match Arc::get_mut(&mut self.known) {
+            Some(known) => known.clear(),
+            None => self.known = Arc::new(Known::new()),
+        }
+        let (mut samples, mut unit) = (0, 0);
+        let mut parser = Parser::new(page, options);
+        while let Some(entry) = parser.next() {
+            match entry? {
+                Entry::Sample(sample) => {
+                    let piece = self.learn(page, unit, parser.entry_offset(), &sample, fresh);
+                    // A new reading, and an id that it has not used: the mark is always taken.
+                    let _ = Self::mark(&mut self.marks, self.reading, piece.id, samples);
+                    self.known_mut().pieces.push(piece);
+                    unit = parser.offset();
+                    samples += 1;
+                }
+                other => fresh.metadata(&other),
+            }
+        }
+        let skipped_lines = parser.skipped_lines();
+        let known = self.known_mut();
+        known
+            .tail
+            .extend_from_slice(page.get(unit..).unwrap_or_default());
+        self.marked = true;
+        if skipped_lines == 0 && self.fits {
+            self.options = Some(options);
+        }
+        Ok(Reread {
+            samples,
+            unchanged: false,
+            skipped_lines,
+        })
+    }
+
+    /// Takes in a line that was parsed. `unit` is where the text behind the sample before it begins.
+    fn learn(
+        &mut self,
+        page: &[u8],
+        unit: usize,
+        line: usize,
+        sample: &Sample<'_>,
+        fresh: &mut impl Fresh,
+    ) -> Piece {
+        let id = self.id(sample, fresh);
+        self.values[id as usize] = sample.value();
+        let prefix = page.get(unit..sample.value_offset()).unwrap_or_default();
+        let piece = self.known_mut().keep(prefix, line - unit, id);
+        self.fits &= piece.line() + REACH <= self.line_bytes;
+        piece
+    }
+
+    /// Marks a line as the next one of this page. `None` where the page had it before.
+    #[inline]
+    fn mark(marks: &mut [Mark], reading: u32, id: u32, place: usize) -> Option<()> {
+        let mark = marks.get_mut(id as usize)?;
+        if mark.reading == reading {
+            return None;
+        }
+        let place = u32::try_from(place).ok()?;
+        *mark = Mark { reading, place };
+        Some(())
+    }
+
+    #[inline]
+    fn known_mut(&mut self) -> &mut Known {
+        Arc::make_mut(&mut self.known)
+    }
+
+    /// The id of a line: the first one of its series that this page has not used yet.
+    fn id(&mut self, sample: &Sample<'_>, fresh: &mut impl Fresh) -> u32 {
+        let known = self.ids.get(sample.series()).and_then(|ids| {
+            ids.iter()
+                .copied()
+                .find(|id| self.marks[*id as usize].reading != self.reading)
+        });
+        if let Some(id) = known {
+            return id;
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the limit on samples is far below 2^32"
+        )]
+        let id = self.values.len() as u32;
+        let ids = Arc::make_mut(&mut self.ids);
+        let ids = ids.entry(sample.series().into()).or_default();
+        self.has_twins |= !ids.is_empty();
+        ids.push(id);
+        self.values.push(0.0);
+        self.spelled.push(Spelled::NONE);
+        self.marks.push(Mark::default());
+        fresh.sample(id, sample);
+        id
+    }
+
+    fn too_many_absent(&self) -> bool {
+        let absent = self.values.len().saturating_sub(self.present);
+        absent > ABSENT_LINES_KEPT && absent > self.present
+    }
+
+    /// Forgets everything when most ids are of lines that were not on the newest page.
+    fn forget_absent(&mut self, fresh: &mut impl Fresh) {
+        if self.too_many_absent() {
+            self.ids = Arc::default();
+            self.values.clear();
+            self.spelled.clear();
+            self.marks.clear();
+            self.has_twins = false;
+            fresh.restart();
+        }
+    }
+}

@@ -1,0 +1,533 @@
+//! Several snapshots as one, under other labels, with label values that are bounded.
+//!
+//! Tenants, API keys and fairness ids come from outside and have no end. [`BoundedValues`] decides
+//! which of them keep a series of their own; [`Fold`] rewrites the labels of a snapshot and combines
+//! the series that have become the same: the rest of the tenants under one name, by the rule of
+//! each family.
+//!
+//! Like a translator, a [`Fold`] works labels out once for each shape it meets. After that a reading
+//! copies and adds values, and allocates nothing.
+//!
+//! ```
+//! use std::borrow::Cow;
+//! use std::sync::Arc;
+//! use tokenpath_core::fold::{BoundedValues, Fold};
+//! use tokenpath_core::{Desc, MetricType, Snapshot, Unit};
+//!
+//! let calls = Arc::new(Desc::new("calls_total", MetricType::Counter, Unit::None, "Calls."));
+//! let mut page = Snapshot::new();
+//! for (user, value) in [("ann", 7.0), ("bob", 2.0), ("cid", 1.0)] {
+//!     page.family(&calls).sample(&[("user", user)], value);
+//! }
+//!
+//! let mut users = BoundedValues::new(1);
+//! users.admit([("ann", 7.0), ("bob", 2.0), ("cid", 1.0)]);
+//! let mut out = Snapshot::new();
+//! Fold::new().run(&[&page], &mut out, |series| {
+//!     for (_, user) in &mut series.labels {
+//!         if !users.keeps(user) {
+//!             *user = Cow::Borrowed("other");
+//!         }
+//!     }
+//!     true
+//! });
+//! assert_eq!(out.value("calls_total", &[("user", "ann")]), Some(7.0));
+//! assert_eq!(out.value("calls_total", &[("user", "other")]), Some(3.0));
+//! ```
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::rollup::Rollup;
+use crate::{Desc, DropReason, SeriesKind, SeriesShape, Shape, ShapeId, Slot, Snapshot};
+
+/// A series on its way: the family and labels may be changed.
+#[derive(Clone, Debug)]
+pub struct FoldSeries<'a> {
+    /// The family. Another one must have the same type.
+    pub desc: Arc<Desc>,
+    /// Names and values, in the order written; each name once. An empty value means the same as no
+    /// label.
+    pub labels: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+}
+
+impl FoldSeries<'_> {
+    /// The value of a label.
+    #[must_use]
+    pub fn label(&self, name: &str) -> Option<&str> {
+        let found = self.labels.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| &**value)
+    }
+}
+
+/// How a value joins what is in its slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Join {
+    Store,
+    Add,
+    Max,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    part: u32,
+    from: Slot,
+    to: Slot,
+    join: Join,
+}
+
+/// Rewrites the labels of snapshots, and combines series that become the same.
+///
+/// What is combined adds up where the family's [`Rollup`] says so, or is the largest; histograms on
+/// the edges that all of them have; of summaries only sum and count can be added. A family that may
+/// not be combined keeps its first series, and the others are counted as
+/// [`DropReason::Duplicate`].
+#[derive(Clone, Debug, Default)]
+pub struct Fold {
+    shapes: Vec<ShapeId>,
+    shape: Arc<Shape>,
+    steps: Vec<Step>,
+    /// Slots of series that could not be combined, to be counted where they hold a value.
+    refused: Vec<(u32, Slot)>,
+}
+
+impl Fold {
+    /// A fold that has met no shape yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether the labels of these parts are worked out already: then [`run`](Self::run) does not
+    /// ask for any.
+    #[must_use]
+    pub fn knows(&self, parts: &[&Snapshot]) -> bool {
+        let shapes = parts.iter().map(|part| part.shape().id());
+        shapes.eq(self.shapes.iter().copied())
+    }
+
+    /// Forgets what was worked out: `relabel` will be asked again.
+    pub fn forget(&mut self) {
+        self.shapes.clear();
+    }
+
+    /// Folds `parts` into `out`, whatever was in it. The tally is that of the first part.
+    ///
+    /// `relabel` is asked once for each series of a new shape, and says `false` for one that is to
+    /// be left out.
+    pub fn run(
+        &mut self,
+        parts: &[&Snapshot],
+        out: &mut Snapshot,
+        relabel: impl FnMut(&mut FoldSeries<'_>) -> bool,
+    ) {
+        if !self.knows(parts) {
+            self.plan(parts, relabel);
+        }
+        out.reset_to(&self.shape);
+        if let Some(first) = parts.first() {
+            *out.tally_mut() = *first.tally();
+        }
+        for step in &self.steps {
+            let Some(value) = parts[step.part as usize].get(step.from) else {
+                continue;
+            };
+            match step.join {
+                Join::Store => out.set(step.to, value),
+                Join::Add => out.add(step.to, value),
+                Join::Max => out.raise(step.to, value),
+            }
+        }
+        let lost = |(part, slot): &&(u32, Slot)| parts[*part as usize].get(*slot).is_some();
+        let lost = self.refused.iter().filter(lost).count();
+        out.tally_mut()
+            .drop_samples(DropReason::Duplicate, lost as u64);
+    }
+
+    fn plan(&mut self, parts: &[&Snapshot], mut relabel: impl FnMut(&mut FoldSeries<'_>) -> bool) {
+        let mut groups: Vec<Group<'_>> = Vec::new();
+        let mut by_identity: HashMap<(usize, String), usize> = HashMap::new();
+        let mut descs: Vec<Arc<Desc>> = Vec::new();
+        for (part, snapshot) in (0u32..).zip(parts) {
+            for family in snapshot.shape().families() {
+                for shape in family.series() {
+                    let mut series = FoldSeries {
+                        desc: Arc::clone(family.desc()),
+                        labels: shape
+                            .labels()
+                            .map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value)))
+                            .collect(),
+                    };
+                    if !relabel(&mut series) {
+                        continue;
+                    }
+                    series.labels.retain(|(_, value)| !value.is_empty());
+                    let known = descs
+                        .iter()
+                        .position(|known| known.name() == series.desc.name());
+                    let desc = known.unwrap_or_else(|| {
+                        descs.push(Arc::clone(&series.desc));
+                        descs.len() - 1
+                    });
+                    let at = *by_identity
+                        .entry((desc, identity(&series.labels)))
+                        .or_insert_with(|| {
+                            groups.push(Group {
+                                series,
+                                members: Vec::new(),
+                            });
+                            groups.len() - 1
+                        });
+                    groups[at].members.push((part, shape));
+                }
+            }
+        }
+        let mut target = Snapshot::new();
+        self.steps.clear();
+        self.refused.clear();
+        // Family by family, so that each stands in one piece.
+        groups.sort_by_key(|group| {
+            descs
+                .iter()
+                .position(|desc| desc.name() == group.series.desc.name())
+        });
+        for group in groups {
+            group.plan(&mut target, &mut self.steps, &mut self.refused);
+        }
+        self.shape = Arc::clone(target.shape());
+        self.shapes = parts.iter().map(|part| part.shape().id()).collect();
+    }
+}
+
+/// Labels in an order of their own, as one text.
+fn identity(labels: &[(Cow<'_, str>, Cow<'_, str>)]) -> String {
+    let mut sorted: Vec<_> = labels.iter().collect();
+    sorted.sort();
+    let mut text = String::new();
+    for (name, value) in sorted {
+        for piece in [name, value] {
+            // With its length in front, so that no value can look like two.
+            text.push_str(&piece.len().to_string());
+            text.push(':');
+            text.push_str(piece);
+        }
+    }
+    text
+}
+
+/// Series that have become one.
+struct Group<'a> {
+    series: FoldSeries<'a>,
+    members: Vec<(u32, SeriesShape<'a>)>,
+}
+
+impl Group<'_> {
+    fn plan(self, target: &mut Snapshot, steps: &mut Vec<Step>, refused: &mut Vec<(u32, Slot)>) {
+        let Some(&(_, first)) = self.members.first() else {
+            return;
+        };
+        let join = match (self.members.len(), self.series.desc.rollup_rule()) {
+            (1, _) => Join::Store,
+            (_, Rollup::Sum) => Join::Add,
+            (_, Rollup::Max) => Join::Max,
+            _ => Join::Store,
+        };
+        let alone = join == Join::Store;
+        let (edges, summary) = match first.kind() {
+            SeriesKind::Value => (None, false),
+            SeriesKind::Histogram(edges) => (Some(self.common(edges, alone)), false),
+            SeriesKind::Summary(edges) if alone => (Some(edges.to_vec()), true),
+            SeriesKind::Summary(_) => (Some(Vec::new()), true),
+        };
+        let kind = match &edges {
+            None => SeriesKind::Value,
+            Some(edges) if summary => SeriesKind::Summary(edges),
+            Some(edges) => SeriesKind::Histogram(edges),
+        };
+        let labels: Vec<(&str, &str)> = self
+            .series
+            .labels
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
+            .collect();
+        let slot = target.family(&self.series.desc).declare(&labels, kind);
+        for (index, (part, member)) in self.members.iter().enumerate() {
+            let same_kind = matches!(
+                (member.kind(), kind),
+                (SeriesKind::Value, SeriesKind::Value)
+                    | (SeriesKind::Histogram(_), SeriesKind::Histogram(_))
+                    | (SeriesKind::Summary(_), SeriesKind::Summary(_))
+            );
+            let Some(to) = slot.filter(|_| same_kind && (index == 0 || !alone)) else {
+                refused.extend(
+                    (0..member.slots()).map(|offset| (*part, member.slot().offset(offset))),
+                );
+                continue;
+            };
+            let mut step = |from, to| {
+                steps.push(Step {
+                    part: *part,
+                    from,
+                    to,
+                    join,
+                });
+            };
+            let Some(edges) = &edges else {
+                step(member.slot(), to);
+                continue;
+            };
+            for (at, edge) in edges.iter().enumerate() {
+                if let Some(from) = edge_of(member, *edge) {
+                    step(from, to.offset(at));
+                }
+            }
+            step(member.sum_slot(), to.offset(edges.len()));
+            step(member.count_slot(), to.offset(edges.len() + 1));
+        }
+    }
+
+    /// The edges that all members have: cumulative counts on them add up without a loss.
+    fn common(&self, edges: &[f64], alone: bool) -> Vec<f64> {
+        let everywhere = |edge: &f64| {
+            alone
+                || self
+                    .members
+                    .iter()
+                    .all(|(_, member)| edge_of(member, *edge).is_some())
+        };
+        edges.iter().copied().filter(everywhere).collect()
+    }
+}
+
+/// The slot of a bucket or quantile by its edge.
+fn edge_of(series: &SeriesShape<'_>, edge: f64) -> Option<Slot> {
+    let (SeriesKind::Histogram(edges) | SeriesKind::Summary(edges)) = series.kind() else {
+        return None;
+    };
+    let at = edges.partition_point(|known| *known < edge);
+    #[expect(
+        clippy::float_cmp,
+        reason = "an edge is the same number or another one"
+    )]
+    let found = edges.get(at).is_some_and(|known| *known == edge);
+    found.then(|| series.edge_slot(at))
+}
+
+/// Which values of a label keep a series of their own, up to a limit.
+///
+/// A value that was let in stays as long as it is there, and one that was folded stays folded as
+/// long as it is there: a counter that changed sides would look like a restart of both. A place
+/// becomes free when its value is gone; among newcomers the weightiest go first, then the order of
+/// the alphabet, so that two readers of one page agree.
+#[derive(Clone, Debug)]
+pub struct BoundedValues {
+    limit: usize,
+    kept: HashSet<Box<str>>,
+    folded: HashSet<Box<str>>,
+}
+
+impl BoundedValues {
+    /// Keeps at most `limit` values apart.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            kept: HashSet::new(),
+            folded: HashSet::new(),
+        }
+    }
+
+    /// Says which values are there now, and their weights (what they count, for instance); a value
+    /// that is told more than once has the sum. Gives how many are folded that were not before.
+    pub fn admit<'v>(&mut self, present: impl IntoIterator<Item = (&'v str, f64)>) -> u64 {
+        let mut weights: HashMap<&str, f64> = HashMap::new();
+        for (value, weight) in present {
+            *weights.entry(value).or_default() += weight;
+        }
+        self.kept.retain(|value| weights.contains_key(&**value));
+        self.folded.retain(|value| weights.contains_key(&**value));
+        let mut newcomers: Vec<(&str, f64)> = weights
+            .into_iter()
+            .filter(|(value, _)| !self.kept.contains(*value) && !self.folded.contains(*value))
+            .collect();
+        newcomers.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(b.0)));
+        let room = self.limit.saturating_sub(self.kept.len());
+        let (welcome, rest) = newcomers.split_at(room.min(newcomers.len()));
+        self.kept
+            .extend(welcome.iter().map(|(value, _)| Box::from(*value)));
+        self.folded
+            .extend(rest.iter().map(|(value, _)| Box::from(*value)));
+        rest.len() as u64
+    }
+
+    /// Whether a value keeps its own series.
+    #[must_use]
+    pub fn keeps(&self, value: &str) -> bool {
+        self.kept.contains(value)
+    }
+
+    /// How many values have their own series.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// How many values share one.
+    #[must_use]
+    pub fn folded(&self) -> usize {
+        self.folded.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Bucket, Histogram, MetricType, QuantileValue, Summary, Unit};
+
+    fn desc(name: &'static str, kind: MetricType) -> Arc<Desc> {
+        Arc::new(Desc::new(name, kind, Unit::None, "help"))
+    }
+
+    fn without_user(series: &mut FoldSeries<'_>) -> bool {
+        series.labels.retain(|(name, _)| name != "user");
+        true
+    }
+
+    fn histogram(edges: &[(f64, f64)], sum: f64) -> Histogram {
+        Histogram {
+            buckets: edges
+                .iter()
+                .map(|&(le, count)| Bucket { le, count })
+                .collect(),
+            sum: Some(sum),
+            count: edges.last().map(|(_, count)| *count),
+        }
+    }
+
+    #[test]
+    fn series_that_become_the_same_are_combined_by_the_rule_of_their_family() {
+        let calls = desc("calls_total", MetricType::Counter);
+        let age =
+            Arc::new(Desc::new("age", MetricType::Gauge, Unit::None, "help").rollup(Rollup::Max));
+        let mood = desc("mood", MetricType::Gauge);
+        let mut page = Snapshot::new();
+        for (user, value) in [("a", 1.0), ("b", 2.0), ("c", 4.0)] {
+            for family in [&calls, &age, &mood] {
+                page.family(family)
+                    .sample(&[("user", user), ("k", "v")], value);
+            }
+        }
+        let (mut fold, mut out) = (Fold::new(), Snapshot::new());
+        fold.run(&[&page], &mut out, without_user);
+        assert_eq!(out.value("calls_total", &[("k", "v")]), Some(7.0));
+        assert_eq!(out.value("age", &[("k", "v")]), Some(4.0));
+        assert_eq!(out.value("mood", &[("k", "v")]), Some(1.0));
+        assert_eq!(out.tally().dropped(DropReason::Duplicate), 2);
+        fold.run(&[&page], &mut out, |_| panic!("the shape is known"));
+        assert_eq!(out.value("calls_total", &[("k", "v")]), Some(7.0));
+        assert_eq!(out.tally().dropped(DropReason::Duplicate), 2);
+    }
+
+    #[test]
+    fn histograms_add_up_on_the_edges_that_all_have() {
+        let h = desc("h", MetricType::Histogram);
+        let mut page = Snapshot::new();
+        let inf = f64::INFINITY;
+        page.family(&h)
+            .histogram(
+                &[("user", "a")],
+                &histogram(&[(1.0, 1.0), (2.0, 3.0), (inf, 4.0)], 9.0),
+            )
+            .histogram(
+                &[("user", "b")],
+                &histogram(&[(2.0, 5.0), (3.0, 6.0), (inf, 7.0)], 1.0),
+            );
+        let mut out = Snapshot::new();
+        Fold::new().run(&[&page], &mut out, without_user);
+        let expected = histogram(&[(2.0, 8.0), (inf, 11.0)], 10.0);
+        assert_eq!(out.histogram("h", &[]), Some(expected));
+    }
+
+    #[test]
+    fn summaries_keep_their_quantiles_only_alone() {
+        let s = Desc::new("s", MetricType::Summary, Unit::None, "help");
+        let s = Arc::new(s.rollup(Rollup::Sum));
+        let summary = Summary {
+            quantiles: vec![QuantileValue {
+                quantile: 0.5,
+                value: 3.0,
+            }],
+            sum: Some(6.0),
+            count: Some(2.0),
+        };
+        let mut page = Snapshot::new();
+        page.family(&s).summary(&[("user", "a")], &summary);
+        let (mut fold, mut out) = (Fold::new(), Snapshot::new());
+        fold.run(&[&page], &mut out, without_user);
+        let slots = |out: &Snapshot| {
+            let shape = Arc::clone(out.shape());
+            let series = shape.family("s").unwrap().series().next().unwrap();
+            (0..series.slots())
+                .map(|offset| out.get(series.slot().offset(offset)))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(slots(&out), [Some(3.0), Some(6.0), Some(2.0)]);
+        page.family(&s).summary(&[("user", "b")], &summary);
+        fold.run(&[&page], &mut out, without_user);
+        assert_eq!(slots(&out), [Some(12.0), Some(4.0)]);
+    }
+
+    #[test]
+    fn parts_join_and_absent_values_stay_absent() {
+        let (a, b) = (desc("a", MetricType::Gauge), desc("b", MetricType::Gauge));
+        let (mut one, mut two) = (Snapshot::new(), Snapshot::new());
+        one.family(&a).sample(&[], 1.0);
+        two.family(&b).sample(&[("x", "")], 2.0);
+        let (mut fold, mut out) = (Fold::new(), Snapshot::new());
+        fold.run(&[&one, &two], &mut out, |_| true);
+        assert_eq!(
+            (out.value("a", &[]), out.value("b", &[])),
+            (Some(1.0), Some(2.0))
+        );
+        two.clear();
+        fold.run(&[&one, &two], &mut out, |_| panic!("the shapes are known"));
+        assert_eq!(
+            (out.value("a", &[]), out.value("b", &[])),
+            (Some(1.0), None)
+        );
+        fold.forget();
+        fold.run(&[&one, &two], &mut out, |series| series.desc.name() == "b");
+        assert_eq!(out.value("a", &[]), None);
+    }
+
+    #[test]
+    fn the_weightiest_newcomers_are_let_in_and_nobody_changes_sides() {
+        let mut values = BoundedValues::new(2);
+        assert_eq!(
+            values.admit([("a", 1.0), ("b", 3.0), ("c", 1.0), ("d", 2.0)]),
+            2
+        );
+        assert_eq!((values.keeps("b"), values.keeps("d")), (true, true));
+        // `a` outweighs the others now, and stays folded: it is in the sum of the others.
+        assert_eq!(
+            values.admit([("a", 9.0), ("b", 3.0), ("c", 1.0), ("d", 2.0)]),
+            0
+        );
+        assert!(!values.keeps("a"));
+        // `d` is gone: its place is for somebody new.
+        assert_eq!(values.admit([("a", 9.0), ("b", 3.0), ("e", 0.0)]), 0);
+        assert_eq!((values.keeps("e"), values.keeps("a")), (true, false));
+        assert_eq!((values.kept(), values.folded()), (2, 1));
+        // After a restart everybody is new.
+        assert_eq!(values.admit([]), 0);
+        assert_eq!(values.admit([("a", 0.0), ("z", 0.0), ("b", 0.0)]), 1);
+        assert_eq!(
+            (values.keeps("a"), values.keeps("b"), values.keeps("z")),
+            (true, true, false)
+        );
+        let mut none = BoundedValues::new(0);
+        assert_eq!(none.admit([("a", 1.0)]), 1);
+        assert!(!none.keeps("a"));
+    }
+}

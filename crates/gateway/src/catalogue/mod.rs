@@ -1,0 +1,157 @@
+//! What becomes of each family on a gateway's page.
+//!
+//! One meaning has up to three upstream names, one a generation:
+//!
+//! 1. `inference_model_*`, `inference_pool_*`, `inference_extension_*`: Gateway API Inference
+//!    Extension 0.1 to 1.0;
+//! 2. `inference_objective_*` and the same as before: Inference Extension 1.1 to 1.5, llm-d's
+//!    inference scheduler;
+//! 3. `llm_d_epp_*`: llm-d-router since 0.9.
+//!
+//! llm-d-router writes the second and the third at once, each request in both. So every meaning is a
+//! list of names, best first, and each name gives way to the better ones where they are on the page.
+
+mod flow_control;
+mod kv_index;
+mod latency;
+mod pool;
+mod process;
+mod requests;
+mod scheduler;
+
+use tokenpath_core::MetricType;
+use tokenpath_core::catalogue::{Catalogue, Output, Releases, Row};
+
+/// One upstream name of a meaning, and where it is found.
+#[derive(Clone, Debug)]
+struct Name {
+    name: &'static str,
+    releases: Vec<Releases>,
+}
+
+fn releases(line: &'static str, since: &'static str, until: Option<&'static str>) -> Releases {
+    Releases {
+        line: line.into(),
+        since: since.into(),
+        until: until.map(Into::into),
+        hidden: false,
+    }
+}
+
+/// First generation, from a release of the Inference Extension on.
+fn first(name: &'static str, since: &'static str) -> Name {
+    let releases = vec![releases("GIE", since, Some("1.0"))];
+    Name { name, releases }
+}
+
+/// Second generation, from a release of the Inference Extension on.
+fn second(name: &'static str, since: &'static str) -> Name {
+    let releases = vec![
+        releases("GIE", since, Some("1.5")),
+        releases("llm-d-router (deprecated)", "0.9", None),
+    ];
+    Name { name, releases }
+}
+
+/// Second generation, from llm-d's own scheduler.
+fn inference_scheduler(name: &'static str, since: &'static str) -> Name {
+    let releases = vec![releases("llm-d-inference-scheduler", since, None)];
+    Name { name, releases }
+}
+
+/// Third generation.
+fn third(name: &'static str) -> Name {
+    third_since(name, "0.9")
+}
+
+fn third_since(name: &'static str, since: &'static str) -> Name {
+    let releases = vec![releases("llm-d-router", since, None)];
+    Name { name, releases }
+}
+
+/// The rows of one meaning: a row a name, best name first.
+fn meaning(kind: MetricType, output: &Output, names: &[Name]) -> Vec<Row> {
+    let row = |(index, name): (usize, &Name)| {
+        let mut row = Row::new(name.name, kind).output(output.clone());
+        for better in &names[..index] {
+            row = row.superseded_by(better.name);
+        }
+        for releases in &name.releases {
+            row = row.releases(releases.clone());
+        }
+        // Labels whose names belong to others, or differ from generation to generation.
+        for (from, to) in [
+            ("type", "kind"),
+            ("inference_pool", "pool"),
+            ("model_server_pod", "model_server"),
+            ("model_server_endpoint", "model_server"),
+            ("pod_name", "model_server"),
+            ("endpoint_name", "model_server"),
+            ("endpoint", "model_server"),
+        ] {
+            row = row.rename_label(from, to);
+        }
+        row
+    };
+    names.iter().enumerate().map(row).collect()
+}
+
+/// The rows of a meaning that goes over as it is.
+fn family(kind: MetricType, family: &'static str, names: &[Name]) -> Vec<Row> {
+    meaning(kind, &Output::Family(family.into()), names)
+}
+
+/// Families of the runtime and the libraries, not of the token path.
+const LEFT_OUT: [(&str, &str); 12] = [
+    ("go_*", "the Go runtime's own"),
+    (
+        "process_*",
+        "the process, which its node or container reports",
+    ),
+    ("promhttp_*", "the metrics handler's own"),
+    ("controller_runtime_*", "the controller library's own"),
+    ("rest_client_*", "the client of the Kubernetes API"),
+    ("workqueue_*", "the controller library's queues"),
+    ("certwatcher_*", "the watcher of certificate files"),
+    (
+        "leader_election_*",
+        "the election among replicas of the controller",
+    ),
+    (
+        "llm_d_epp_flow_control_capacity_utilization_*",
+        "what its members mean is not established; saturation is there",
+    ),
+    (
+        "llm_d_epp_kv_cache_events_*",
+        "what its members mean is not established",
+    ),
+    (
+        "llm_d_epp_kv_cache_index_*",
+        "members beside those with rows are not established",
+    ),
+    (
+        "llm_d_router_epp_*",
+        "a spelling that was documented as deprecated and is in no release that was read",
+    ),
+];
+
+/// The table. Data only: [`compiled`](crate::compiled) checks it and makes it fit for look-ups.
+#[must_use]
+pub fn catalogue() -> Catalogue {
+    let rows = [
+        requests::rows(),
+        latency::rows(),
+        pool::rows(),
+        scheduler::rows(),
+        flow_control::rows(),
+        kv_index::rows(),
+        process::rows(),
+    ]
+    .concat();
+    let catalogue = Catalogue::new("gateway").rows(rows);
+    LEFT_OUT
+        .iter()
+        .fold(catalogue, |catalogue, (pattern, why)| {
+            catalogue.left_out(*pattern, *why)
+        })
+}

@@ -1,0 +1,18 @@
+//! The catalogue and its readings, held against pages of all three generations.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+#[path = "../../../../testdata/page.rs"]
+mod page;
+
+#[cfg(feature = "http")]
+#[path = "../../../../testdata/http.rs"]
+mod http;
+
+mod catalogue;
+mod fairness;
+mod golden;
+mod meanings;
+mod reading;
+#[cfg(feature = "http")]
+mod source;

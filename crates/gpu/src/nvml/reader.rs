@@ -1,0 +1,493 @@
+//! One reading of one GPU: which calls, and where their answers go.
+
+use std::mem;
+
+use nvml_wrapper::Device;
+use nvml_wrapper::enum_wrappers::device::{
+    Clock, EccCounter, MemoryError, MemoryLocation, PcieUtilCounter, PerformancePolicy,
+    TemperatureSensor, TemperatureThreshold,
+};
+use nvml_wrapper::enums::device::UsedGpuMemory;
+use nvml_wrapper::error::NvmlError;
+use nvml_wrapper::struct_wrappers::device::ProcessInfo;
+
+use super::fields::{self, Scoped};
+use super::raw::{self, Field};
+use super::{Kept, call_error, gpm};
+use crate::device::{
+    CallError, MigDevice, Numbers, Process, ProcessKind, Quantity as Q, Reading, Standing,
+};
+
+const LINKS_MAX: u32 = 18;
+
+/// Times of old drivers that do not know the fields.
+const VIOLATIONS: [(PerformancePolicy, Q); 6] = [
+    (PerformancePolicy::Power, Q::ThrottledPower),
+    (PerformancePolicy::SyncBoost, Q::ThrottledSyncBoost),
+    (PerformancePolicy::Thermal, Q::ThrottledThermal),
+    (PerformancePolicy::BoardLimit, Q::ThrottledBoardLimit),
+    (
+        PerformancePolicy::LowUtilization,
+        Q::ThrottledLowUtilization,
+    ),
+    (PerformancePolicy::Reliability, Q::ThrottledReliability),
+];
+
+/// One reading under way.
+pub(super) struct Reader<'r, 'n> {
+    device: &'r Device<'n>,
+    pub(super) reading: &'r mut Reading,
+    /// The error that ends the device, once there was one.
+    lost: Option<CallError>,
+    /// Whether any call went through.
+    answered: bool,
+}
+
+impl<'r, 'n> Reader<'r, 'n> {
+    pub(super) const fn new(device: &'r Device<'n>, reading: &'r mut Reading) -> Self {
+        Self {
+            device,
+            reading,
+            lost: None,
+            answered: false,
+        }
+    }
+
+    /// Whether any call went through.
+    pub(super) const fn answered(&self) -> bool {
+        self.answered
+    }
+
+    /// The error that ends the device, if there was one.
+    pub(super) fn fail_if_lost(&self) -> Result<(), CallError> {
+        self.lost.map_or(Ok(()), Err)
+    }
+
+    /// The value, with the error noted where it is worth noting.
+    fn note<T>(&mut self, result: Result<T, CallError>) -> Option<T> {
+        match result {
+            Ok(value) => {
+                self.answered = true;
+                return Some(value);
+            }
+            // The driver lives, it just cannot do that.
+            Err(CallError::NotSupported) => {}
+            Err(error) => {
+                self.reading.errors.push(error);
+                if error.ends_device() {
+                    self.lost.get_or_insert(error);
+                }
+            }
+        }
+        None
+    }
+
+    fn try_u32(&mut self, quantity: Q, result: Result<u32, NvmlError>) {
+        if let Some(value) = self.note(result.map_err(call_error)) {
+            self.reading.numbers.put_u32(quantity, value);
+        }
+    }
+
+    fn try_u64(&mut self, quantity: Q, result: Result<u64, NvmlError>) {
+        if let Some(value) = self.note(result.map_err(call_error)) {
+            self.reading.numbers.put_u64(quantity, value);
+        }
+    }
+
+    /// What changes from moment to moment.
+    pub(super) fn often(&mut self, answer: &mut Vec<Result<f64, CallError>>) {
+        let device = self.device;
+        if let Some(memory) = self.note(memory(device)) {
+            memory.put(&mut self.reading.numbers);
+        }
+        if let Some(rates) = self.note(device.utilization_rates().map_err(call_error)) {
+            self.reading.numbers.put_u32(Q::UtilizationGpu, rates.gpu);
+            self.reading
+                .numbers
+                .put_u32(Q::UtilizationMemory, rates.memory);
+        }
+        self.try_u32(
+            Q::Encoder,
+            device.encoder_utilization().map(|it| it.utilization),
+        );
+        self.try_u32(
+            Q::Decoder,
+            device.decoder_utilization().map(|it| it.utilization),
+        );
+        for (quantity, result) in [
+            (Q::Jpeg, raw::jpeg_utilization(device)),
+            (Q::OpticalFlow, raw::optical_flow_utilization(device)),
+        ] {
+            if let Some(percent) = self.note(result) {
+                self.reading.numbers.put_u32(quantity, percent);
+            }
+        }
+        self.try_u32(
+            Q::TemperatureGpu,
+            device.temperature(TemperatureSensor::Gpu),
+        );
+        if let Some(margin) = self.note(raw::margin_temperature(device)) {
+            self.reading
+                .numbers
+                .put(Q::TemperatureMargin, f64::from(margin));
+        }
+        self.try_u32(Q::Power, device.power_usage());
+        self.try_u64(Q::Energy, device.total_energy_consumption());
+        for (quantity, clock) in [
+            (Q::ClockGraphics, Clock::Graphics),
+            (Q::ClockSm, Clock::SM),
+            (Q::ClockMemory, Clock::Memory),
+            (Q::ClockVideo, Clock::Video),
+        ] {
+            self.try_u32(quantity, device.clock_info(clock));
+        }
+        if let Some(state) = self
+            .note(raw::performance_state(device))
+            .filter(|state| *state < 32)
+        {
+            self.reading.numbers.put_u32(Q::PerformanceState, state);
+        }
+        self.try_u32(Q::PcieReplays, device.pcie_replay_counter());
+        self.try_u32(Q::PcieGeneration, device.current_pcie_link_gen());
+        self.try_u32(Q::PcieWidth, device.current_pcie_link_width());
+        self.reading.throttle_bits = self.note(raw::clocks_event_reasons(device));
+        self.fans();
+        self.fields(fields::OFTEN, answer);
+        if self.reading.numbers.get(Q::ThrottledThermal).is_none() {
+            for (policy, quantity) in VIOLATIONS {
+                let time = device.violation_status(policy);
+                self.try_u64(quantity, time.map(|time| time.violation_time));
+            }
+        }
+    }
+
+    fn fans(&mut self) {
+        let Some(fans) = self.note(self.device.num_fans().map_err(call_error)) else {
+            return;
+        };
+        for fan in 0..fans.min(FANS_MAX) {
+            let speed = self.note(self.device.fan_speed(fan).map_err(call_error));
+            self.reading.fans_percent.push(speed);
+        }
+    }
+
+    fn fields(&mut self, asked: &[Scoped], answer: &mut Vec<Result<f64, CallError>>) {
+        let fields: Vec<Field> = asked.iter().map(|(field, _)| *field).collect();
+        if self
+            .note(raw::fields(self.device, &fields, answer))
+            .is_none()
+        {
+            return;
+        }
+        for (value, (_, quantity)) in answer.iter().zip(asked) {
+            if let Some(value) = self.note(*value) {
+                self.reading.numbers.put(*quantity, value);
+            }
+        }
+    }
+
+    /// What hardly changes.
+    pub(super) fn standing(&mut self, answer: &mut Vec<Result<f64, CallError>>) {
+        let device = self.device;
+        let often = mem::take(&mut self.reading.numbers);
+        self.try_u32(Q::PowerLimit, device.enforced_power_limit());
+        self.try_u32(Q::PowerLimitRequested, device.power_management_limit());
+        self.try_u32(
+            Q::PowerLimitDefault,
+            device.power_management_limit_default(),
+        );
+        if let Some(range) = self.note(
+            device
+                .power_management_limit_constraints()
+                .map_err(call_error),
+        ) {
+            self.reading
+                .numbers
+                .put_u32(Q::PowerLimitMin, range.min_limit);
+            self.reading
+                .numbers
+                .put_u32(Q::PowerLimitMax, range.max_limit);
+        }
+        for (quantity, threshold) in [
+            (Q::ThresholdShutdown, TemperatureThreshold::Shutdown),
+            (Q::ThresholdSlowdown, TemperatureThreshold::Slowdown),
+            (Q::ThresholdMemoryMax, TemperatureThreshold::MemoryMax),
+            (Q::ThresholdGpuMax, TemperatureThreshold::GpuMax),
+        ] {
+            self.try_u32(quantity, device.temperature_threshold(threshold));
+        }
+        for (quantity, clock) in [
+            (Q::ClockMaxGraphics, Clock::Graphics),
+            (Q::ClockMaxSm, Clock::SM),
+            (Q::ClockMaxMemory, Clock::Memory),
+            (Q::ClockMaxVideo, Clock::Video),
+        ] {
+            self.try_u32(quantity, device.max_clock_info(clock));
+        }
+        self.try_u32(Q::PcieGenerationMax, device.max_pcie_link_gen());
+        self.try_u32(Q::PcieWidthMax, device.max_pcie_link_width());
+        if let Some(bar1) = self.note(device.bar1_memory_info().map_err(call_error)) {
+            self.reading.numbers.put_u64(Q::Bar1Used, bar1.used);
+            self.reading.numbers.put_u64(Q::Bar1Total, bar1.total);
+        }
+        self.ecc();
+        if let Some(banks) = self.note(raw::row_remapper_histogram(device)) {
+            for (quantity, banks) in [
+                (Q::BanksMax, banks.max),
+                (Q::BanksHigh, banks.high),
+                (Q::BanksPartial, banks.partial),
+                (Q::BanksLow, banks.low),
+                (Q::BanksNone, banks.none),
+            ] {
+                self.reading.numbers.put_u32(quantity, banks);
+            }
+        }
+        self.fields(fields::STANDING, answer);
+        let nvlinks = self.nvlinks(answer);
+        self.reading.standing = Some(Standing {
+            numbers: mem::replace(&mut self.reading.numbers, often),
+            nvlinks,
+        });
+    }
+
+    fn ecc(&mut self) {
+        let device = self.device;
+        if let Some(mode) = self.note(device.is_ecc_enabled().map_err(call_error)) {
+            self.reading
+                .numbers
+                .put_u32(Q::EccEnabled, u32::from(mode.currently_enabled));
+        }
+        let (corrected, uncorrected) = (MemoryError::Corrected, MemoryError::Uncorrected);
+        let (volatile, aggregate) = (EccCounter::Volatile, EccCounter::Aggregate);
+        for (quantity, error, counter) in [
+            (Q::EccCorrected, corrected, volatile),
+            (Q::EccUncorrected, uncorrected, volatile),
+            (Q::EccLifetimeCorrected, corrected, aggregate),
+            (Q::EccLifetimeUncorrected, uncorrected, aggregate),
+        ] {
+            let count = device.total_ecc_errors(error, counter);
+            self.try_u64(quantity, count);
+        }
+        for (quantity, error, memory) in [
+            (Q::EccDramCorrected, corrected, MemoryLocation::Device),
+            (Q::EccDramUncorrected, uncorrected, MemoryLocation::Device),
+            (Q::EccSramCorrected, corrected, MemoryLocation::SRAM),
+            (Q::EccSramUncorrected, uncorrected, MemoryLocation::SRAM),
+        ] {
+            let count = device.memory_error_counter(error, volatile, memory);
+            self.try_u64(quantity, count);
+        }
+    }
+
+    /// The state of each link, and its errors where the card keeps no totals.
+    fn nvlinks(&mut self, answer: &mut Vec<Result<f64, CallError>>) -> Vec<bool> {
+        let mut nvlinks = Vec::new();
+        for link in 0..LINKS_MAX {
+            let state = self.device.link_wrapper_for(link).is_active();
+            match self.note(state.map_err(call_error)) {
+                Some(active) => nvlinks.push(active),
+                // Links are numbered without gaps: the first that is not there ends them.
+                None => break,
+            }
+        }
+        let links = u32::try_from(nvlinks.len()).unwrap_or(LINKS_MAX);
+        if links == 0 || self.reading.numbers.get(Q::NvlinkReplay).is_some() {
+            return nvlinks;
+        }
+        let asked: Vec<Field> = fields::OF_LINK
+            .iter()
+            .flat_map(|&(id, _)| (0..links).map(move |scope| Field { id, scope }))
+            .collect();
+        if self
+            .note(raw::fields(self.device, &asked, answer))
+            .is_none()
+        {
+            return nvlinks;
+        }
+        for (counts, (_, quantity)) in answer.chunks(links as usize).zip(fields::OF_LINK) {
+            // A sum that lacks a link would fall when the link comes back: all of them, or none.
+            if let Ok(counts) = counts.iter().copied().collect::<Result<Vec<f64>, _>>() {
+                self.reading.numbers.put(quantity, counts.iter().sum());
+            }
+        }
+        nvlinks
+    }
+
+    /// Whether the GPU is partitioned.
+    pub(super) fn mig_mode(&mut self) -> bool {
+        let Some(mode) = self.note(self.device.mig_mode().map_err(call_error)) else {
+            return false;
+        };
+        self.reading.numbers.put_u32(Q::MigMode, mode.current);
+        mode.current == 1
+    }
+
+    /// PCIe rates by the blocking call, where neither counters nor GPM have them.
+    pub(super) fn pcie(&mut self, kept: &mut Kept<'_>, wanted: bool) {
+        let numbers = &self.reading.numbers;
+        kept.pcie_throughput_blocks =
+            numbers.get(Q::PcieTransmitted).is_none() && kept.gpm_supported != Some(true);
+        if !wanted || !kept.pcie_throughput_blocks {
+            return;
+        }
+        for (quantity, counter) in [
+            (Q::PcieThroughputTransmit, PcieUtilCounter::Send),
+            (Q::PcieThroughputReceive, PcieUtilCounter::Receive),
+        ] {
+            self.try_u32(quantity, self.device.pcie_throughput(counter));
+        }
+    }
+
+    pub(super) fn processes(&mut self) {
+        let device = self.device;
+        let compute = older(device.running_compute_processes(), || {
+            device.running_compute_processes_v2()
+        });
+        let graphics = older(device.running_graphics_processes(), || {
+            device.running_graphics_processes_v2()
+        });
+        for (kind, processes) in [
+            (ProcessKind::Compute, compute),
+            (ProcessKind::Graphics, graphics),
+        ] {
+            if let Some(processes) = self.note(processes.map_err(call_error)) {
+                self.reading
+                    .processes
+                    .get_or_insert_default()
+                    .extend(processes.into_iter().map(|info| process(kind, &info)));
+            }
+        }
+    }
+
+    pub(super) fn mig(&mut self, kept: &mut Kept<'n>, can_gpm: bool) {
+        let parent = self.device;
+        let Some(devices) = self.note(parent.mig_device_count().map_err(call_error)) else {
+            return;
+        };
+        let counters = can_gpm && kept.supports_gpm(parent);
+        for index in 0..devices {
+            // Most indices up to the possible number are not in use: not found, which is no error.
+            let Some(device) = self.note(parent.mig_device_by_index(index).map_err(call_error))
+            else {
+                continue;
+            };
+            let Some(gpu_instance) = self.note(raw::gpu_instance_id(&device)) else {
+                continue;
+            };
+            let mut numbers = Numbers::default();
+            if let Some(memory) = self.note(memory(&device)) {
+                memory.put(&mut numbers);
+            }
+            if let Ok(attributes) = device.attributes() {
+                numbers.put_u32(Q::Multiprocessors, attributes.multiprocessor_count);
+            }
+            if counters {
+                let mut before = kept.mig_gpm.remove(&gpu_instance);
+                gpm::step(parent, &mut before, &mut numbers, |parent| {
+                    parent.gpm_mig_sample(gpu_instance)
+                });
+                kept.mig_gpm
+                    .extend(before.map(|spaced| (gpu_instance, spaced)));
+            }
+            self.reading.mig.push(MigDevice {
+                gpu_instance,
+                compute_instance: raw::compute_instance_id(&device).ok(),
+                uuid: raw::uuid(&device).unwrap_or_default(),
+                profile: raw::name(&device).ok().and_then(|name| profile(&name)),
+                numbers,
+            });
+        }
+        let alive = &self.reading.mig;
+        kept.mig_gpm
+            .retain(|id, _| alive.iter().any(|device| device.gpu_instance == *id));
+    }
+}
+
+const FANS_MAX: u32 = 16;
+
+/// The result of the newest call, or of the older one where the library lacks the newest.
+fn older<T>(
+    newest: Result<T, NvmlError>,
+    older: impl FnOnce() -> Result<T, NvmlError>,
+) -> Result<T, NvmlError> {
+    match newest {
+        Err(NvmlError::FailedToLoadSymbol(_)) => older(),
+        result => result,
+    }
+}
+
+fn process(kind: ProcessKind, info: &ProcessInfo) -> Process {
+    Process {
+        pid: info.pid,
+        kind,
+        vram_bytes: match info.used_gpu_memory {
+            UsedGpuMemory::Used(bytes) => Some(bytes).filter(|bytes| *bytes < 1 << 62),
+            UsedGpuMemory::Unavailable => None,
+        },
+        gpu_instance: info.gpu_instance_id,
+    }
+}
+
+/// `1g.18gb` of `NVIDIA H200 MIG 1g.18gb`.
+fn profile(name: &str) -> Option<String> {
+    let (_, profile) = name.rsplit_once("MIG ")?;
+    Some(profile.trim().to_owned()).filter(|profile| !profile.is_empty())
+}
+
+struct Memory {
+    total: u64,
+    used: u64,
+    free: u64,
+    reserved: Option<u64>,
+}
+
+impl Memory {
+    fn put(&self, numbers: &mut Numbers) {
+        numbers.put_u64(Q::MemoryTotal, self.total);
+        numbers.put_u64(Q::MemoryUsed, self.used);
+        numbers.put_u64(Q::MemoryFree, self.free);
+        if let Some(reserved) = self.reserved {
+            numbers.put_u64(Q::MemoryReserved, reserved);
+        }
+    }
+}
+
+/// The memory as the second version of the call tells it, or the first where the driver is older than
+/// R510: that one counts what is reserved as used.
+fn memory(device: &Device<'_>) -> Result<Memory, CallError> {
+    match device.memory_info() {
+        Ok(memory) => Ok(Memory {
+            total: memory.total,
+            used: memory.used,
+            free: memory.free,
+            reserved: Some(memory.reserved),
+        }),
+        Err(error) => match call_error(error) {
+            CallError::NotSupported => raw::memory_v1(device).map(|memory| Memory {
+                total: memory.total,
+                used: memory.used,
+                free: memory.free,
+                reserved: None,
+            }),
+            error => Err(error),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mig_profile_is_the_end_of_the_name() {
+        assert_eq!(
+            profile("NVIDIA H200 MIG 1g.18gb").as_deref(),
+            Some("1g.18gb")
+        );
+        assert_eq!(
+            profile("NVIDIA H200 MIG 1c.3g.71gb+me").as_deref(),
+            Some("1c.3g.71gb+me")
+        );
+        assert_eq!(profile("NVIDIA H200"), None);
+    }
+}

@@ -1,0 +1,7 @@
+//! A family filter against a full parse. The check is an ordinary test's too.
+#![no_main]
+
+#[path = "../../crates/core/tests/fuzzed/filter.rs"]
+mod check;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| check::check(input));

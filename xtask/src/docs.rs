@@ -1,0 +1,143 @@
+//! What the documentation says against what is there: links, flags, reasons.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::cargo;
+use crate::report::{Report, Result, Verdict, ensure, passed};
+use crate::tests::Binaries;
+
+/// Links of all pages; needs nothing built.
+pub(crate) fn links(report: &mut Report) {
+    report.heading("documentation");
+    report.check("links between pages lead somewhere", || {
+        let mut seen = 0;
+        let mut broken = Vec::new();
+        for page in pages()? {
+            let text = std::fs::read_to_string(&page)?;
+            for target in relative_links(&text) {
+                seen += 1;
+                if !page.with_file_name(target).exists() {
+                    broken.push(format!("{}: {target}", page.display()));
+                }
+            }
+        }
+        ensure!(broken.is_empty(), "{}", broken.join("\n  "));
+        ensure!(seen > 0, "there is not one link");
+        passed(format!("{seen} links"))
+    });
+}
+
+/// What the programs say of themselves, against the pages about them.
+pub(crate) fn programs(binaries: &Binaries, report: &mut Report) {
+    report.heading("documentation of the programs");
+    report.check("docs/vllm-exporter.md has each flag, and no other", || {
+        flags(binaries)
+    });
+    report.check(
+        "docs/troubleshooting.md has each reason, and no other",
+        reasons,
+    );
+}
+
+fn flags(binaries: &Binaries) -> Result<Verdict> {
+    let output = Command::new(&binaries.vllm_exporter)
+        .arg("--help")
+        .output()?;
+    let help = String::from_utf8(output.stdout)?;
+    // A flag's own line begins with it, after `-h, ` where it has a short form; a mention does not.
+    let real: BTreeSet<&str> = help
+        .lines()
+        .map(str::trim_start)
+        .filter(|line| line.starts_with('-'))
+        .filter_map(|line| words_with_dashes(line).next())
+        .collect();
+    let page = std::fs::read_to_string(cargo::root().join("docs/vllm-exporter.md"))?;
+    let documented: BTreeSet<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("| `--"))
+        .flat_map(|line| words_with_dashes(line.split('|').nth(1).unwrap_or_default()))
+        .collect();
+    same(&real, &documented)
+}
+
+/// `--like.this`, wherever it stands in the text.
+fn words_with_dashes(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '.'))
+        .filter(|word| word.starts_with("--") && word.len() > 2)
+}
+
+fn reasons() -> Result<Verdict> {
+    // The set as the core spells it: `Self::Name => "name",` in one function.
+    let source = std::fs::read_to_string(cargo::root().join("crates/core/src/error.rs"))?;
+    let real: BTreeSet<&str> = source
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Self::")?.split_once(" => \""))
+        .filter_map(|(_, rest)| rest.split('"').next())
+        .collect();
+    ensure!(!real.is_empty(), "no reason found in the source");
+    let page = std::fs::read_to_string(cargo::root().join("docs/troubleshooting.md"))?;
+    let documented: BTreeSet<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .flat_map(|line| {
+            line.split('|')
+                .nth(1)
+                .unwrap_or_default()
+                .split('`')
+                .skip(1)
+                .step_by(2)
+        })
+        .collect();
+    same(&real, &documented)
+}
+
+fn same(real: &BTreeSet<&str>, documented: &BTreeSet<&str>) -> Result<Verdict> {
+    let missing: Vec<_> = real.difference(documented).collect();
+    let invented: Vec<_> = documented.difference(real).collect();
+    ensure!(
+        missing.is_empty() && invented.is_empty(),
+        "not documented: {missing:?}; documented, but not there: {invented:?}"
+    );
+    passed(format!("{}", real.len()))
+}
+
+/// The Markdown files of the repository.
+fn pages() -> Result<Vec<PathBuf>> {
+    let root = cargo::root();
+    let mut found = Vec::new();
+    for folder in [root.clone(), root.join("docs"), root.join("testdata")] {
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.extension() == Some("md".as_ref()) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Targets of Markdown links that are files of the repository, without their anchors.
+fn relative_links(text: &str) -> impl Iterator<Item = &str> {
+    text.split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next())
+        .filter(|target| !target.contains("://") && !target.starts_with('#'))
+        .filter_map(|target| target.split('#').next())
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    #[test]
+    fn finds_links_and_flags() {
+        let text = "[a](b.md) [c](https://d) [e](f/g.md#h) [i](#j)";
+        let links: Vec<_> = relative_links(text).collect();
+        assert_eq!(links, ["b.md", "f/g.md"]);
+        let flags: Vec<_> = words_with_dashes("`--a.b-c X`, -- and --d.").collect();
+        assert_eq!(flags, ["--a.b-c", "--d."]);
+    }
+}
