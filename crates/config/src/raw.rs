@@ -136,7 +136,7 @@ pub(crate) struct Condition {
     pub(crate) matches: String,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Hash)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Http {
     pub(crate) url: String,
@@ -146,7 +146,7 @@ pub(crate) struct Http {
     pub(crate) auth: Option<Auth>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Hash)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Dns {
     pub(crate) names: Vec<String>,
@@ -160,7 +160,7 @@ pub(crate) struct Dns {
     pub(crate) path: Option<String>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Hash)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Kubernetes {
     pub(crate) api: Option<String>,

@@ -22,6 +22,7 @@ use std::sync::Arc;
 #[cfg(feature = "dns")]
 pub use dns::DnsSd;
 pub use file_sd::FileSd;
+pub(crate) use file_sd::Stamp;
 pub use http_sd::HttpSd;
 #[cfg(feature = "kubernetes")]
 pub use kubernetes::KubernetesSd;
@@ -42,6 +43,8 @@ pub struct Discovery {
     pub mapping: Mapping,
     /// How those targets are read.
     pub reading: Arc<Reading>,
+    /// Equal for providers that ask the same.
+    pub(crate) fingerprint: u64,
 }
 
 /// What finds targets.

@@ -1,6 +1,8 @@
 //! Sources and discovery: kinds, doubles, times that do not go together.
 
 use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -114,6 +116,7 @@ impl Resolver<'_> {
                     drop: conditions(&raw.drop),
                 },
                 reading: Arc::new(Reading::of(&merged)),
+                fingerprint: fingerprint(raw),
             });
         }
         all
@@ -196,6 +199,13 @@ impl Resolver<'_> {
             None
         }
     }
+}
+
+/// Of what a provider asks, whatever becomes of the answer.
+fn fingerprint(raw: &raw::Discovery) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&raw.files, &raw.http, &raw.dns, &raw.kubernetes).hash(&mut hasher);
+    hasher.finish()
 }
 
 fn conditions(raw: &[raw::Condition]) -> Vec<Condition> {
