@@ -211,7 +211,7 @@ fn url(found: &Discovered) -> Result<String, String> {
     Ok(url)
 }
 
-fn percent_encode(text: &str, out: &mut String) {
+pub(crate) fn percent_encode(text: &str, out: &mut String) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             out.push(char::from(byte));
