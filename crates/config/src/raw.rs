@@ -45,7 +45,7 @@ pub(crate) struct Log {
 
 /// How a target is read, where it is said. Headers and `auth` hold secrets: no `Debug`.
 #[derive(Clone, Default, Deserialize, Hash)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct Reading {
     pub(crate) labels: Labels,
     pub(crate) fallback_labels: Labels,

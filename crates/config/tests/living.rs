@@ -271,6 +271,7 @@ async fn an_engine_by_configuration_alone() {
         ("llm_requests_waiting", "4"),
         ("llm_generation_tokens_total", "15524"),
         ("llamacpp_prompt_seconds_total", "1.78952"),
+        ("llm_prompt_tokens_cached_total", "21396"),
     ] {
         let line = shown
             .lines()

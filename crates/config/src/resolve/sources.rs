@@ -187,6 +187,7 @@ impl Resolver<'_> {
     fn kubernetes(&mut self, raw: &raw::Kubernetes, pointer: &str) -> Option<Provider> {
         #[cfg(feature = "kubernetes")]
         {
+            let _ = pointer;
             Some(Provider::Kubernetes(Arc::new(
                 crate::discovery::KubernetesSd::new(raw),
             )))
