@@ -108,7 +108,7 @@ impl Loader {
             );
             vec![ConfigError::at(&name, flaw)]
         })?;
-        self.read(&name, &text, path.parent().unwrap_or(Path::new("")))
+        self.read(&name, &text, path.parent().unwrap_or_else(|| Path::new("")))
     }
 
     /// Reads a text; `name` is what errors call it.

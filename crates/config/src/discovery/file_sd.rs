@@ -231,7 +231,7 @@ fn matching(pattern: &Path) -> io::Result<Vec<PathBuf>> {
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     let mut paths = Vec::new();
-    for entry in fs::read_dir(folder.unwrap_or(Path::new(".")))? {
+    for entry in fs::read_dir(folder.unwrap_or_else(|| Path::new(".")))? {
         let entry = entry?;
         if is_like(&entry.file_name().to_string_lossy(), &name) {
             paths.push(folder.map_or_else(

@@ -180,7 +180,7 @@ impl KubernetesSd {
         put("__meta_kubernetes_pod_phase", phase);
         put(
             "__meta_kubernetes_pod_ready",
-            &ready.map_or("unknown".to_owned(), |ready| ready.status.to_lowercase()),
+            &ready.map_or_else(|| "unknown".to_owned(), |ready| ready.status.to_lowercase()),
         );
         put(
             "__meta_kubernetes_pod_node_name",

@@ -82,7 +82,10 @@ pub(crate) fn resolve(
         rollups,
         tenants: tenants(file.tenants),
         limits: Limits {
-            targets: file.limits.targets.unwrap_or(Limits::default().targets),
+            targets: file
+                .limits
+                .targets
+                .unwrap_or_else(|| Limits::default().targets),
         },
         probe: file.probe.map(|probe| Probe {
             allow: probe
