@@ -374,7 +374,7 @@ fn compare() {
                 write();
             });
         }
-        let times = race.run(41);
+        let times = race.run(101);
         println!("\n{size}: {} lines, {} bytes", case.lines, case.page.len());
         print!("{times}");
         for name in names.iter().skip(2) {

@@ -10,9 +10,11 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use tokenpath_benches::pages;
 use tokenpath_benches::race::Race;
-use tokenpath_core::exposition::{Entry, Filter, Fresh, Layout, Options, Parser, Sample, Variant};
+use tokenpath_benches::{made, pages};
+use tokenpath_core::exposition::{
+    Entry, Filter, Format, Fresh, Layout, Options, Parser, Sample, Variant,
+};
 
 /// Hears nothing: what lines mean is the business of whoever uses them.
 struct Deaf;
@@ -47,16 +49,49 @@ impl Case {
     fn all() -> Vec<Self> {
         let of = |name, page: String| {
             let later = pages::later(&page, 1);
+            // On a page of few lines, one line.
+            let parts = (page.lines().count() / 3).clamp(2, 200);
             Self {
                 name,
                 changing: [
-                    pages::without(&page, 200, 7),
-                    pages::without(&later, 200, 8),
+                    pages::without(&page, parts, 1),
+                    pages::without(&later, parts, 1 + parts / 2),
                 ],
                 pages: [page, later],
             }
         };
-        vec![of("typical", pages::typical()), of("large", pages::large())]
+        vec![
+            of("typical", pages::typical()),
+            of("large", pages::large()),
+            of("small", made::small()),
+            of("label-heavy", made::devices()),
+            of("OpenMetrics with exemplars", made::openmetrics()),
+            of("federation, 10 MB", made::federation()),
+        ]
+    }
+
+    /// Five families: those of an endpoint picker, or where the page has none of them, five from its
+    /// middle.
+    fn five(&self) -> Vec<String> {
+        let types = self.pages[0]
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE "));
+        let families = types
+            .filter_map(|line| line.split_once(' '))
+            .map(|(name, _)| name.to_owned());
+        let families: Vec<_> = families.collect();
+        if FIVE
+            .iter()
+            .any(|family| families.iter().any(|known| known == family))
+        {
+            return FIVE.map(str::to_owned).to_vec();
+        }
+        families
+            .iter()
+            .skip(families.len() / 2)
+            .take(5)
+            .cloned()
+            .collect()
     }
 
     fn works(&self) -> Vec<Work<'_>> {
@@ -71,11 +106,12 @@ impl Case {
                 }
             }),
         );
+        let options = Options::new(Format::sniff(self.pages[0].as_bytes(), None));
         let mut page = turns(&self.pages);
         add(
             PARSE,
             Box::new(move || {
-                for entry in Parser::new(page(), Options::default()) {
+                for entry in Parser::new(page(), options) {
                     black_box(entry.expect("a valid page"));
                 }
             }),
@@ -93,7 +129,7 @@ impl Case {
             add(
                 &name,
                 Box::new(move || {
-                    let read = layout.read(page(), Options::default(), &mut Deaf);
+                    let read = layout.read(page(), options, &mut Deaf);
                     black_box(read.expect("a valid page"));
                 }),
             );
@@ -103,16 +139,16 @@ impl Case {
         add(
             CHANGED,
             Box::new(move || {
-                let read = layout.read(page(), Options::default(), &mut Deaf);
+                let read = layout.read(page(), options, &mut Deaf);
                 assert!(!read.expect("a valid page").unchanged);
             }),
         );
         let mut page = turns(&self.pages);
-        let filter = Filter::new(FIVE);
+        let filter = Filter::new(self.five());
         add(
             FILTER,
             Box::new(move || {
-                for entry in filter.entries(page(), Options::default()) {
+                for entry in filter.entries(page(), options) {
                     black_box(entry.expect("a valid page"));
                 }
             }),
@@ -160,7 +196,7 @@ fn compare() {
         let race = works
             .into_iter()
             .fold(Race::new(), |race, (name, work)| race.runner(name, work));
-        let times = race.run(41);
+        let times = race.run(301);
         println!(
             "\n{}: {} bytes, {} lines",
             case.name,

@@ -64,11 +64,18 @@ pub fn engines(page: &str, engines: u32) -> String {
 pub fn later(page: &str, moment: u32) -> String {
     let mut out = String::new();
     for (number, line) in (0u32..).zip(page.lines()) {
-        let sample = (!line.starts_with('#'))
-            .then(|| line.rsplit_once(' '))
-            .flatten();
+        // No label value of these pages has a brace and a blank.
+        let series = line
+            .find("} ")
+            .map(|brace| brace + 1)
+            .or_else(|| line.find(' '));
+        let sample = series
+            .filter(|_| !line.starts_with('#'))
+            .map(|end| line.split_at(end));
         match sample {
-            Some((series, value)) if !series.contains("_created") && number % 10 < 7 => {
+            Some((series, rest)) if !series.contains("_created") && number % 10 < 7 => {
+                let rest = rest.trim_start();
+                let (value, behind) = rest.split_at(rest.find(' ').unwrap_or(rest.len()));
                 let step = f64::from(moment * (number % 91 + 1));
                 let value: f64 = value.parse().unwrap_or_default();
                 let value = if value.fract() == 0.0 {
@@ -76,7 +83,7 @@ pub fn later(page: &str, moment: u32) -> String {
                 } else {
                     value * (1.0 + step / 1009.0)
                 };
-                writeln!(out, "{series} {value:?}").expect("a string takes everything");
+                writeln!(out, "{series} {value:?}{behind}").expect("a string takes everything");
             }
             _ => {
                 out.push_str(line);
@@ -87,17 +94,20 @@ pub fn later(page: &str, moment: u32) -> String {
     out
 }
 
-/// The page without some of its sample lines: about one in `parts`, others each round.
+/// The page without some of its sample lines: one in `parts`, beginning with sample `first`.
 #[must_use]
-pub fn without(page: &str, parts: u32, round: u32) -> String {
+pub fn without(page: &str, parts: usize, first: usize) -> String {
     let mut out = String::new();
-    for (number, line) in (0u32..).zip(page.lines()) {
-        let gone = !line.starts_with('#')
-            && (number.wrapping_mul(2_654_435_761) >> 8) % parts == round % parts;
-        if !gone {
-            out.push_str(line);
-            out.push('\n');
+    let mut sample = 0;
+    for line in page.lines() {
+        if !line.starts_with('#') {
+            sample += 1;
+            if sample % parts == first % parts {
+                continue;
+            }
         }
+        out.push_str(line);
+        out.push('\n');
     }
     out
 }

@@ -1,8 +1,8 @@
 //! Ratios taken in one run.
 //!
 //! Criterion measures one thing after another, minutes apart; on a machine that is shared the load of
-//! one minute is then compared with that of another. A race runs its runners in turn, a few
-//! milliseconds each, many rounds, and compares their medians.
+//! one minute is then compared with that of another. A race runs its runners in turn, less
+//! than a millisecond each, many rounds; a ratio is the median of the ratios of the rounds.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -22,8 +22,9 @@ struct Runner<'a> {
     turns: Vec<f64>,
 }
 
-/// How long a turn lasts, roughly.
-const TURN: Duration = Duration::from_millis(4);
+/// How long a turn lasts, roughly: shorter than what a busy machine gives a program at a time, so that
+/// most turns are not interrupted.
+const TURN: Duration = Duration::from_micros(400);
 
 impl<'a> Race<'a> {
     /// A race without runners.
@@ -48,9 +49,10 @@ impl<'a> Race<'a> {
     #[must_use]
     pub fn run(mut self, rounds: usize) -> Times {
         for runner in &mut self.runners {
-            // Warm first, then see how many laps fill a turn.
-            runner.turn();
-            let lap = Duration::from_secs_f64(runner.turn().max(1e-9));
+            // Warm first (what comes in turn, comes twice), then see how many laps fill a turn.
+            let laps = (0..8).map(|_| runner.turn());
+            let lap = laps.skip(4).fold(f64::INFINITY, f64::min);
+            let lap = Duration::from_secs_f64(lap.max(1e-9));
             let laps = TURN.as_nanos() / lap.as_nanos().max(1);
             runner.laps = u32::try_from(laps.clamp(1, 1_000_000)).unwrap_or(1);
             runner.turns.clear();
@@ -61,15 +63,8 @@ impl<'a> Race<'a> {
                 runner.turns.push(lap);
             }
         }
-        Times(
-            self.runners
-                .into_iter()
-                .map(|mut runner| {
-                    runner.turns.sort_by(f64::total_cmp);
-                    (runner.name, runner.turns)
-                })
-                .collect(),
-        )
+        let turns = |runner: Runner<'a>| (runner.name, runner.turns);
+        Times(self.runners.into_iter().map(turns).collect())
     }
 }
 
@@ -83,10 +78,18 @@ impl Runner<'_> {
     }
 }
 
-/// What a race came to: for each runner its turns, sorted.
+/// What a race came to: for each runner the times of its turns, round by round.
 pub struct Times(Vec<(String, Vec<f64>)>);
 
 impl Times {
+    fn turns(&self, name: &str) -> &[f64] {
+        let mut runners = self.0.iter();
+        let runner = runners.find(|(runner, _)| runner == name);
+        runner
+            .map(|(_, turns)| &**turns)
+            .expect("a runner of the race")
+    }
+
     /// The median time of a runner in seconds.
     ///
     /// # Panics
@@ -94,32 +97,34 @@ impl Times {
     /// Where there is no such runner.
     #[must_use]
     pub fn median(&self, name: &str) -> f64 {
-        let (_, turns) = self
-            .0
-            .iter()
-            .find(|(runner, _)| runner == name)
-            .expect("a runner of the race");
-        quantile(turns, 2)
+        quartile(self.turns(name).to_vec(), 2)
     }
 
-    /// How many times as fast as `other` is `name`.
+    /// How many times as fast as `other` is `name`: the median of the rounds, so that a while in which
+    /// the machine was busy with something else counts for both.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no such runner.
     #[must_use]
     pub fn ratio(&self, name: &str, other: &str) -> f64 {
-        self.median(other) / self.median(name)
+        let rounds = self.turns(other).iter().zip(self.turns(name));
+        quartile(rounds.map(|(other, name)| other / name).collect(), 2)
     }
 }
 
-/// The value at a quarter of the sorted turns.
-fn quantile(turns: &[f64], quarter: usize) -> f64 {
-    let at = (turns.len().saturating_sub(1)) * quarter / 4;
-    turns.get(at).copied().unwrap_or(f64::NAN)
+/// The value at a quarter of the sorted numbers.
+fn quartile(mut numbers: Vec<f64>, quarter: usize) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    let at = numbers.len().saturating_sub(1) * quarter / 4;
+    numbers.get(at).copied().unwrap_or(f64::NAN)
 }
 
 impl fmt::Display for Times {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, turns) in &self.0 {
-            let median = quantile(turns, 2);
-            let noise = (quantile(turns, 3) - quantile(turns, 1)) / 2.0 / median * 100.0;
+            let [low, median, high] = [1, 2, 3].map(|quarter| quartile(turns.clone(), quarter));
+            let noise = (high - low) / 2.0 / median * 100.0;
             writeln!(f, "  {name:<34} {:>12.3} µs  ±{noise:.0} %", median * 1e6)?;
         }
         Ok(())

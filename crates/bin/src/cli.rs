@@ -1,15 +1,18 @@
 //! Arguments that several commands share.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use tokenpath_core::LabelSet;
-use tokenpath_scrape::runner::{DEFAULT_SERIES_LIMIT, Selection, SourceOptions};
+use tokenpath_core::dialect::{Dialect, Spoken};
+use tokenpath_core::{BoxSource, Desc, LabelSet, Source as _};
+use tokenpath_scrape::runner::{DEFAULT_SERIES_LIMIT, Selection, SourceOptions, own_families};
 use tokenpath_scrape::server::{ListenAddress, ServiceOptions};
 use tokenpath_scrape::{Auth, ClientOptions, Credential, PageSourceOptions, Secret, TlsOptions};
 
 use crate::run::Failure;
+use crate::sources::dialect;
 
 /// Where and how the page is served.
 #[derive(Clone, Debug, Args)]
@@ -111,11 +114,8 @@ pub struct ScrapeArguments {
 
 impl ScrapeArguments {
     /// The options of a source that is a page.
-    ///
-    /// # Errors
-    ///
-    /// None today; kept for arguments that depend on each other.
-    pub fn page_source(&self) -> Result<PageSourceOptions, Failure> {
+    #[must_use]
+    pub fn page_source(&self) -> PageSourceOptions {
         let mut options = PageSourceOptions::default();
         let auth = match (&self.bearer_token_file, &self.username, &self.password_file) {
             (Some(file), _, _) => Auth::Bearer(Credential::File(file.clone())),
@@ -143,7 +143,7 @@ impl ScrapeArguments {
             options.translate.mode = tokenpath_core::exposition::Mode::Lenient;
         }
         options.translate.limits.page_bytes = self.body_limit;
-        Ok(options)
+        options
     }
 
     /// What the runner does with each source.
@@ -155,6 +155,33 @@ impl ScrapeArguments {
             ))
             .selection(Selection::new(&self.allow, &self.deny))
             .series_limit(self.series_limit)
+    }
+}
+
+/// In which names the page is written.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Names")]
+pub struct SpeechArguments {
+    /// Dialects to speak, several at once if need be; `tokenpath metrics --dialect NAME` shows one.
+    #[arg(long = "dialect", value_name = "NAME", value_delimiter = ',', value_parser = dialect, default_value = "llm")]
+    dialects: Vec<Dialect>,
+}
+
+impl SpeechArguments {
+    /// The dialects together, over the families that these sources may give.
+    ///
+    /// # Errors
+    ///
+    /// Where two rows cannot both be spoken: it names them.
+    pub fn spoken<'s>(
+        &self,
+        sources: impl IntoIterator<Item = &'s BoxSource>,
+    ) -> Result<Spoken, Failure> {
+        let mut families: Vec<Arc<Desc>> = own_families().to_vec();
+        for source in sources {
+            families.extend(source.describe().iter().cloned());
+        }
+        Spoken::new(&self.dialects, &families).map_err(Failure::usage)
     }
 }
 

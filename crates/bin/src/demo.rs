@@ -1,38 +1,62 @@
 //! `tokenpath demo`: the digital twin and the exporter in one process; nothing else is needed.
 
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
 use clap::Args;
 use tokenpath_core::{BoxSource, LabelSet};
-use tokenpath_scrape::Endpoint;
+use tokenpath_gateway::{GatewaySource, GatewaySourceOptions};
+use tokenpath_gpu::GpuSource;
+use tokenpath_limitador::{LimitadorSource, LimitadorSourceOptions, TokenNamespaces};
 use tokenpath_scrape::runner::Exporter;
+use tokenpath_scrape::{Auth, Credential, Endpoint, Secret};
 use tokenpath_sim::vllm::{Layout, Release};
-use tokenpath_sim::{Config, Running, Server, Traffic, Twin};
+use tokenpath_sim::{
+    Config, GpuConfig, Incident, Part, Role, RunningWorld, ServerConfig, ServerKind, Traffic,
+    World, WorldConfig, WorldServer,
+};
+use tokenpath_tgi::{TgiSource, TgiSourceOptions};
 use tokenpath_vllm::VllmSource;
 
-use crate::cli::{ScrapeArguments, WebArguments};
-use crate::logging::{self, LogArguments};
+use crate::gpu_twin;
+use crate::logging;
 use crate::run::Failure;
-use crate::serve::{self, Serving};
+use crate::serve::{self, Common, Serving};
 
 /// Where the demo listens unless told: on this machine only.
 const LISTEN: &str = "127.0.0.1:9410";
 
 /// The twin's virtual time before the demo starts, so that its first page has something to show.
-const WARM_UP_SECONDS: f64 = 60.0;
+const WARM_UP_SECONDS: f64 = 30.0;
+/// How often the simulated GPUs follow the engines.
+const GPU_TICK: Duration = Duration::from_millis(250);
+/// The node that the simulated GPUs are in.
+const NODE: &str = "demo-node";
 
-/// Show it all working: simulated engines and the exporter in one process.
+/// Show it all working: a simulated token path and the exporter in one process.
 ///
-/// Two vLLM servers of different ages are simulated, with requests that arrive, wait, are prefilled,
-/// decode and finish. They speak over real HTTP on this machine, each in the names of its release;
-/// the exporter reads both and says the same under the same names.
+/// Users with quotas, a gateway, vLLM servers of two ages (the newer one with prefill and decode
+/// apart), a TGI server and their GPUs are simulated, with requests that arrive, wait, are prefilled,
+/// decode and finish. All speak over real HTTP on this machine, each in the names of its release; the
+/// exporter reads them and says it under names that stay.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:
   tokenpath demo
-  tokenpath demo --vllm.release 0.6.6-v0 --seed 7
+  tokenpath demo --incident queue-storm
+  tokenpath demo --vllm.release 0.6.6 --seed 7
 Then: curl -s localhost:9410/metrics | grep time_to_first_token")]
 pub struct Arguments {
-    /// A release that a simulated server speaks as. May be repeated.
-    #[arg(long = "vllm.release", value_name = "RELEASE", value_parser = release, default_values = ["0.33.0", "0.8.5-v0"], help_heading = "Twin")]
-    releases: Vec<Release>,
+    /// The release that the newer vLLM servers speak as.
+    #[arg(long = "vllm.release", value_name = "RELEASE", value_parser = release, default_value = "0.33.0", help_heading = "Twin")]
+    release: Release,
+    /// The release that the older vLLM server speaks as.
+    #[arg(long = "vllm.older-release", value_name = "RELEASE", value_parser = release, default_value = "0.8.5-v0", help_heading = "Twin")]
+    older_release: Release,
+    /// Something that goes wrong from the start. May be repeated.
+    #[arg(long, value_name = "NAME", value_parser = incident, help_heading = "Twin")]
+    incident: Vec<Incident>,
     /// Where everything random in the simulation comes from.
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Twin")]
     seed: u64,
@@ -45,11 +69,7 @@ pub struct Arguments {
     )]
     speed: f64,
     #[command(flatten)]
-    scrape: ScrapeArguments,
-    #[command(flatten)]
-    web: WebArguments,
-    #[command(flatten)]
-    log: LogArguments,
+    common: Common,
 }
 
 fn release(name: &str) -> Result<Release, String> {
@@ -62,8 +82,13 @@ fn release(name: &str) -> Result<Release, String> {
     })
 }
 
-/// Models of the simulated servers: names that say what they are.
-const MODELS: [&str; 3] = ["demo-llama-8b", "demo-qwen-14b", "demo-mistral-7b"];
+fn incident(name: &str) -> Result<Incident, String> {
+    Incident::find(name).ok_or_else(|| {
+        let all =
+            Incident::ALL.map(|known| format!("\n  {}: {}", known.name(), known.description()));
+        format!("no such incident; there are:{}", all.concat())
+    })
+}
 
 /// Runs the command until SIGTERM or SIGINT.
 ///
@@ -71,86 +96,221 @@ const MODELS: [&str; 3] = ["demo-llama-8b", "demo-qwen-14b", "demo-mistral-7b"];
 ///
 /// Where an address cannot be bound.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    logging::start(&arguments.log);
+    logging::start(&arguments.common.log);
     serve::runtime()?.block_on(async {
-        let mut twins = Vec::new();
-        let mut exporter = Exporter::new();
-        for (index, release) in arguments.releases.iter().enumerate() {
-            let twin = start_twin(arguments, index, *release).await?;
-            let endpoint: Endpoint = format!("http://{}", twin.local_addr())
-                .parse()
-                .map_err(Failure::runtime)?;
-            let source = VllmSource::new(endpoint, arguments.scrape.page_source()?);
-            let options = arguments.scrape.source();
-            let node = format!("demo-{}", index + 1);
-            let labels = LabelSet::new(
-                [("node", node.as_str())]
-                    .into_iter()
-                    .chain(options.labels.iter()),
-            );
-            exporter.add(
-                BoxSource::new(source.map_err(Failure::runtime)?),
-                options.labels(labels),
-            );
-            twins.push((release.name(), twin));
+        let config = world(arguments);
+        let token = config
+            .gateway
+            .as_ref()
+            .and_then(|gateway| gateway.token.clone());
+        let mut world = World::new(config).map_err(Failure::runtime)?;
+        world.advance(WARM_UP_SECONDS);
+        for incident in &arguments.incident {
+            world.incident(*incident);
         }
-        let serving =
-            Serving::bind(exporter, &arguments.web, LISTEN, arguments.scrape.timeout).await?;
-        println!("{}", introduction(&serving.url, &twins));
+        let running = WorldServer::new(world).speed(arguments.speed).bind().await;
+        let running = Arc::new(running.map_err(Failure::runtime)?);
+        let sources = sources(&running, token, &arguments.common)?;
+        let all: Vec<&BoxSource> = sources.iter().map(|(source, _)| source).collect();
+        let mut exporter = Exporter::speaking(arguments.common.speech.spoken(all)?);
+        for (source, labels) in sources {
+            let options = arguments.common.scrape.source();
+            let labels = LabelSet::new(labels.iter().chain(options.labels.iter()));
+            exporter.add(source, options.labels(labels));
+        }
+        let timeout = arguments.common.scrape.timeout;
+        let serving = Serving::bind(exporter, &arguments.common.web, LISTEN, timeout).await?;
+        println!("{}", introduction(&serving.url, &running));
         serving.until(serve::stop_signal()?).await;
-        for (_, twin) in twins {
-            twin.stop().await;
-        }
         Ok(())
     })
 }
 
-/// Starts a simulated server on a free port of this machine.
-async fn start_twin(
-    arguments: &Arguments,
-    index: usize,
-    release: Release,
-) -> Result<Running, Failure> {
-    let config = Config {
-        seed: arguments.seed.wrapping_add(index as u64),
-        model_name: MODELS[index % MODELS.len()].to_owned(),
-        // The first server shows how data-parallel engines stay apart.
-        engines: if index == 0 && Layout::of(release).check(&two_engines()).is_ok() {
-            2
-        } else {
-            1
+/// What is simulated.
+fn world(arguments: &Arguments) -> WorldConfig {
+    let server = |name: &str, kind, role, model: &str, engines| ServerConfig {
+        name: name.to_owned(),
+        kind,
+        role,
+        engine: Config {
+            model_name: model.to_owned(),
+            engines,
+            ..Config::default()
         },
+    };
+    let vllm = |release| ServerKind::Vllm(Layout::of(release));
+    WorldConfig {
+        seed: arguments.seed,
         traffic: Traffic {
-            arrivals_per_second: 10.0,
+            arrivals_per_second: 24.0,
             ..Traffic::default()
         },
-        ..Config::default()
-    };
-    let mut twin = Twin::new(config).map_err(Failure::runtime)?;
-    twin.advance(WARM_UP_SECONDS);
-    let server = Server::new(twin, Layout::of(release)).speed(arguments.speed);
-    server.bind("127.0.0.1:0").await.map_err(Failure::runtime)
+        direct_share: 0.4,
+        servers: vec![
+            server(
+                "vllm-prefill",
+                vllm(arguments.release),
+                Role::Prefill,
+                "demo-llama-8b",
+                1,
+            ),
+            server(
+                "vllm-decode",
+                vllm(arguments.release),
+                Role::Decode,
+                "demo-llama-8b",
+                2,
+            ),
+            server(
+                "vllm-older",
+                vllm(arguments.older_release),
+                Role::Direct,
+                "demo-qwen-14b",
+                1,
+            ),
+            server(
+                "tgi",
+                ServerKind::Tgi(tokenpath_sim::tgi::Launch::default()),
+                Role::Direct,
+                "demo-mistral-7b",
+                1,
+            ),
+        ],
+        gpus: Some(GpuConfig {
+            per_engine: 1,
+            ..GpuConfig::default()
+        }),
+        ..WorldConfig::default()
+    }
 }
 
-fn two_engines() -> Config {
-    Config {
-        engines: 2,
-        ..Config::default()
+/// A source for each part of the world, with the labels that an operator would give it.
+fn sources(
+    running: &Arc<RunningWorld>,
+    token: Option<String>,
+    common: &Common,
+) -> Result<Vec<(BoxSource, LabelSet)>, Failure> {
+    let page = common.scrape.page_source();
+    let node = |name: &str| LabelSet::new([("node", name)]);
+    let mut sources = Vec::new();
+    for (part, address) in running.addresses() {
+        let endpoint = endpoint(address)?;
+        sources.push(match part {
+            Part::Server(index) => {
+                let (name, is_tgi, role) = running.with_world(|world| {
+                    let server = &world.servers()[index];
+                    let is_tgi = matches!(server.kind(), ServerKind::Tgi(_));
+                    (server.name().to_owned(), is_tgi, server.role())
+                });
+                let mut labels = vec![("node", NODE), ("worker_id", name.as_str())];
+                if matches!(role, Role::Prefill | Role::Decode) {
+                    labels.push(("role", role.name()));
+                }
+                let source = if is_tgi {
+                    let options = TgiSourceOptions {
+                        client: page.client.clone(),
+                        timeout: page.timeout,
+                        ..TgiSourceOptions::default()
+                    };
+                    BoxSource::new(TgiSource::new(endpoint, options).map_err(Failure::runtime)?)
+                } else {
+                    BoxSource::new(
+                        VllmSource::new(endpoint, page.clone()).map_err(Failure::runtime)?,
+                    )
+                };
+                (source, LabelSet::new(labels))
+            }
+            Part::Limitador => {
+                let mut options = LimitadorSourceOptions::default();
+                options.timeout = page.timeout;
+                options.limitador.tenants.names = vec!["user".to_owned(), "userid".to_owned()];
+                options.limitador.tenants.keep = vec![("group".to_owned(), "group".to_owned())];
+                options.limitador.tokens = TokenNamespaces::Only(["llm/chat".to_owned()].into());
+                let source = LimitadorSource::new(endpoint, options).map_err(Failure::runtime)?;
+                (BoxSource::new(source), LabelSet::default())
+            }
+            Part::Gateway => {
+                let mut options = GatewaySourceOptions {
+                    timeout: page.timeout,
+                    ..GatewaySourceOptions::default()
+                };
+                if let Some(token) = &token {
+                    options.client.auth =
+                        Auth::Bearer(Credential::Inline(Secret::new(token.clone())));
+                }
+                let source = GatewaySource::new(endpoint, options).map_err(Failure::runtime)?;
+                (BoxSource::new(source), LabelSet::default())
+            }
+        });
     }
+    sources.push((gpus(running)?, node(NODE)));
+    Ok(sources)
+}
+
+fn endpoint(address: SocketAddr) -> Result<Endpoint, Failure> {
+    format!("http://{address}")
+        .parse()
+        .map_err(Failure::runtime)
+}
+
+/// The simulated GPUs, behind the sampler that reads real ones.
+fn gpus(running: &Arc<RunningWorld>) -> Result<BoxSource, Failure> {
+    let driver = running.with_world(|world| world.gpus().map(gpu_twin::driver));
+    let Some((driver, mut told)) = driver else {
+        return Err(Failure::runtime("the simulated world has no GPUs"));
+    };
+    let source = GpuSource::with_driver(NODE, tokenpath_gpu::Options::default(), driver.clone());
+    let source = source.map_err(Failure::runtime)?;
+    // So that the first page has them.
+    source.wait_first(Duration::from_millis(500));
+    let running = Arc::downgrade(running);
+    tokio::spawn(async move {
+        let mut tick = tokio::time::interval(GPU_TICK);
+        loop {
+            tick.tick().await;
+            let Some(running) = running.upgrade() else {
+                return;
+            };
+            running.with_world(|world| {
+                if let Some(fleet) = world.gpus() {
+                    gpu_twin::follow(&driver, fleet, &mut told);
+                }
+            });
+        }
+    });
+    Ok(BoxSource::new(source))
 }
 
 /// What is where, and what to try.
-fn introduction(url: &str, twins: &[(&'static str, Running)]) -> String {
-    let mut text = String::from("Tokenpath demo: simulated engines, real metrics.\n\n");
-    for (release, twin) in twins {
-        let at = twin.local_addr();
-        text += &format!(
-            "  twin=http://{at}  speaks as vLLM {release} (/metrics; what really happened: /debug/truth)\n"
-        );
+fn introduction(url: &str, running: &RunningWorld) -> String {
+    let mut text = String::from("Tokenpath demo: a simulated token path, real metrics.\n\n");
+    let truth = "(/metrics; what really happened: /debug/truth)";
+    for (part, at) in running.addresses() {
+        // Writing to a string does not fail.
+        _ = match part {
+            Part::Server(index) => {
+                let what = running.with_world(|world| {
+                    let server = &world.servers()[index];
+                    let speaks = match server.kind() {
+                        ServerKind::Vllm(layout) => format!("vLLM {}", layout.release().name()),
+                        kind => kind.name().to_uppercase(),
+                    };
+                    format!("{}, speaks as {speaks}", server.name())
+                });
+                writeln!(text, "  twin=http://{at}  {what} {truth}")
+            }
+            Part::Limitador => writeln!(text, "  limitador=http://{at}  tenants and quotas"),
+            Part::Gateway => writeln!(
+                text,
+                "  gateway=http://{at}  endpoint picker, behind a token"
+            ),
+        };
     }
-    text += &format!(
+    _ = write!(
+        text,
         "  page={url}\n\n\
-         Try:  curl -s {url} | grep llm_time_to_first_token_seconds_count\n\
+         Try:  curl -s {url} | grep llm_time_to_first_token_seconds_count\n      \
+         curl -s {url} | grep -E '^(llm_tenant_tokens_total|gpu_power_watts|llm_gateway_requests_total)'\n\
          Stop: Ctrl-C"
     );
     text

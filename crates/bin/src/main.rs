@@ -24,8 +24,8 @@ What becomes of a page:
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(serve::Arguments),
-    Demo(demo::Arguments),
+    Serve(Box<serve::Arguments>),
+    Demo(Box<demo::Arguments>),
     Parse(parse::Arguments),
     Translate(translate::Arguments),
     Metrics(metrics::Arguments),
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     let arguments: Arguments =
         run::arguments("tokenpath serve --vllm.endpoint http://localhost:8000");
     run::exit(match arguments.command {
-        Command::Serve(arguments) => serve::run(&arguments, serve::TOKENPATH_LISTEN),
+        Command::Serve(arguments) => serve::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Parse(arguments) => parse::run(&arguments),
         Command::Translate(arguments) => translate::run(&arguments),

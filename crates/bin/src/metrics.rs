@@ -7,20 +7,26 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use tokenpath_core::catalogue::{Output, Row};
+use tokenpath_core::dialect::Dialect;
 use tokenpath_core::{Desc, MetricType, tokenpath};
 
 use crate::backends;
 use crate::run::Failure;
+use crate::sources::dialect;
 
 /// List the families that are spoken, and where each comes from.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:
   tokenpath metrics | grep cache
-  tokenpath metrics --format json")]
+  tokenpath metrics --format json
+  tokenpath metrics --dialect dcgm")]
 pub struct Arguments {
     /// How the list is written.
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     format: Form,
+    /// Instead: what a dialect says, from which family, and what it cannot say.
+    #[arg(long, value_name = "NAME", value_parser = dialect, conflicts_with = "format")]
+    dialect: Option<Dialect>,
 }
 
 /// The forms of the list.
@@ -41,6 +47,11 @@ pub enum Form {
 /// Where the output cannot be written.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let text = match arguments.format {
+        _ if arguments.dialect.is_some() => arguments
+            .dialect
+            .as_ref()
+            .map(of_dialect)
+            .unwrap_or_default(),
         Form::Table => table(),
         Form::Json => serde_json::to_string_pretty(&reference()).map_err(Failure::runtime)? + "\n",
         Form::Markdown => markdown(),
@@ -76,9 +87,11 @@ struct Origin {
 /// All families: the shared ones, then those of each backend, then our own state.
 fn descs() -> Vec<Arc<Desc>> {
     let mut all: Vec<Arc<Desc>> = tokenpath::families().to_vec();
-    for backend in backends::ALL {
-        all.extend((backend.compiled)().describe().iter().cloned());
-    }
+    all.extend(
+        backends::ALL
+            .iter()
+            .flat_map(|backend| (backend.describe)()),
+    );
     all.extend(tokenpath_scrape::runner::own_families().iter().cloned());
     let mut seen = std::collections::HashSet::new();
     all.retain(|desc| seen.insert(desc.name().to_owned()));
@@ -88,7 +101,7 @@ fn descs() -> Vec<Arc<Desc>> {
 fn reference() -> Vec<Family> {
     let compiled: Vec<_> = backends::ALL
         .iter()
-        .map(|backend| (backend, (backend.compiled)()))
+        .filter_map(|backend| Some((backend, (backend.page?.compiled)())))
         .collect();
     let origins = |desc: &Desc| {
         let rows = compiled.iter().flat_map(|(backend, compiled)| {
@@ -141,6 +154,48 @@ fn how(row: &Row) -> String {
         );
     }
     how
+}
+
+/// A line for each name of a dialect, and one for each that it cannot derive.
+fn of_dialect(dialect: &Dialect) -> String {
+    let mut text = String::new();
+    if dialect.is_canonical() {
+        text.push_str("every family under its own name; see `tokenpath metrics`\n");
+    }
+    let names = || {
+        dialect
+            .rows()
+            .iter()
+            .map(tokenpath_core::dialect::Row::name)
+            .chain(dialect.missing().iter().map(|missing| missing.name()))
+    };
+    let width = names().map(str::len).max().unwrap_or(0);
+    for row in dialect.rows() {
+        let quantities: Vec<String> = row.quantities().map(ToString::to_string).collect();
+        _ = write!(
+            text,
+            "{:width$}  {:9}  {}",
+            row.name(),
+            row.kind().to_string(),
+            quantities.join(", else ")
+        );
+        for matcher in row.matchers() {
+            _ = write!(text, "  {matcher}");
+        }
+        if row.scale() < 1.0 || row.scale() > 1.0 {
+            _ = write!(text, "  times {}", row.scale());
+        }
+        text.push('\n');
+    }
+    for missing in dialect.missing() {
+        _ = writeln!(
+            text,
+            "{:width$}  cannot be derived: {}",
+            missing.name(),
+            missing.why()
+        );
+    }
+    text
 }
 
 fn table() -> String {

@@ -6,56 +6,55 @@ use std::time::Duration;
 
 use clap::Args;
 use tokenpath_core::BoxSource;
-use tokenpath_scrape::Endpoint;
 use tokenpath_scrape::runner::Exporter;
 use tokenpath_scrape::server::{ListenAddress, MetricsService, Server, ServerOptions, bind};
-use tokenpath_vllm::VllmSource;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{ScrapeArguments, WebArguments};
+use crate::cli::{ScrapeArguments, SpeechArguments, WebArguments};
 use crate::logging::{self, LogArguments};
 use crate::run::Failure;
+use crate::sources::{Gateway, Gpu, Limitador, Tgi, Vllm};
 
 /// Where `tokenpath serve` listens unless told.
-pub const TOKENPATH_LISTEN: &str = ":9410";
-/// Where `vllm-exporter` listens unless told.
-pub const VLLM_EXPORTER_LISTEN: &str = ":9401";
-/// Where a vLLM server is found unless told.
-const VLLM_DEFAULT: &str = "http://localhost:8000";
+pub const LISTEN: &str = ":9410";
 
-/// Read engines and serve what they say under names that stay.
+/// Read engines, limiters, gateways and GPUs, and serve what they say under names that stay.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:
   tokenpath serve --vllm.endpoint http://localhost:8000
+  tokenpath serve --vllm.endpoint http://10.0.0.7:8000 --tgi.endpoint http://10.0.0.8:8080 --gpu
   VLLM_ENDPOINT=http://10.0.0.7:8000,http://10.0.0.8:8000 tokenpath serve
 Then: curl localhost:9410/metrics")]
 pub struct Arguments {
-    /// URL of a vLLM server; `/metrics` is added where it has no path. May be repeated.
-    #[arg(
-        long = "vllm.endpoint",
-        value_name = "URL",
-        env = "VLLM_ENDPOINT",
-        value_delimiter = ',',
-        help_heading = "Sources"
-    )]
-    vllm: Vec<Endpoint>,
     #[command(flatten)]
-    scrape: ScrapeArguments,
+    vllm: Vllm,
     #[command(flatten)]
-    web: WebArguments,
+    tgi: Tgi,
     #[command(flatten)]
-    log: LogArguments,
+    limitador: Limitador,
+    #[command(flatten)]
+    gateway: Gateway,
+    /// Read the GPUs of this machine too.
+    #[arg(long = "gpu", help_heading = "GPU")]
+    read_gpus: bool,
+    #[command(flatten)]
+    gpu: Gpu,
+    #[command(flatten)]
+    common: Common,
 }
 
-impl Arguments {
-    /// With the usual vLLM server where none was named.
-    #[must_use]
-    pub fn or_default_vllm(mut self) -> Self {
-        if self.vllm.is_empty() {
-            self.vllm.extend(VLLM_DEFAULT.parse::<Endpoint>());
-        }
-        self
-    }
+/// The arguments that every exporter has.
+#[derive(Clone, Debug, Args)]
+pub struct Common {
+    /// How targets are read.
+    #[command(flatten)]
+    pub scrape: ScrapeArguments,
+    #[command(flatten)]
+    pub(crate) speech: SpeechArguments,
+    #[command(flatten)]
+    pub(crate) web: WebArguments,
+    #[command(flatten)]
+    pub(crate) log: LogArguments,
 }
 
 /// Runs the command until SIGTERM or SIGINT.
@@ -63,31 +62,37 @@ impl Arguments {
 /// # Errors
 ///
 /// Where there is nothing to read, a source is not set up right, or an address cannot be bound.
-pub fn run(arguments: &Arguments, default_listen: &str) -> Result<(), Failure> {
-    logging::start(&arguments.log);
-    let page_source = arguments.scrape.page_source()?;
-    let mut exporter = Exporter::new();
-    for endpoint in &arguments.vllm {
-        let source = VllmSource::new(endpoint.clone(), page_source.clone());
-        exporter.add(
-            BoxSource::new(source.map_err(Failure::usage)?),
-            arguments.scrape.source(),
-        );
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let scrape = &arguments.common.scrape;
+    let mut sources = arguments.vllm.sources(scrape)?;
+    sources.extend(arguments.tgi.sources(scrape)?);
+    sources.extend(arguments.limitador.sources(scrape)?);
+    sources.extend(arguments.gateway.sources(scrape)?);
+    if arguments.read_gpus {
+        sources.push(arguments.gpu.source()?);
     }
-    if exporter.sources().len() == 0 {
+    if sources.is_empty() {
         return Err(Failure::usage(
-            "nothing to read: name at least one source, for instance --vllm.endpoint http://localhost:8000, \
-             or try `tokenpath demo`, which needs none",
+            "nothing to read: name at least one source, for instance --vllm.endpoint http://localhost:8000 \
+             or --gpu, or try `tokenpath demo`, which needs none",
         ));
     }
+    export(sources, &arguments.common, LISTEN)
+}
+
+/// Serves sources until SIGTERM or SIGINT.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn export(sources: Vec<BoxSource>, common: &Common, listen: &str) -> Result<(), Failure> {
+    logging::start(&common.log);
+    let mut exporter = Exporter::speaking(common.speech.spoken(&sources)?);
+    for source in sources {
+        exporter.add(source, common.scrape.source());
+    }
     runtime()?.block_on(async {
-        let serving = Serving::bind(
-            exporter,
-            &arguments.web,
-            default_listen,
-            arguments.scrape.timeout,
-        )
-        .await?;
+        let serving = Serving::bind(exporter, &common.web, listen, common.scrape.timeout).await?;
         serving.until(stop_signal()?).await;
         Ok(())
     })

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _, Read as _, Write as _};
 
 use clap::{Args, ValueEnum};
 use tokenpath_core::exposition::{Encoder, Format, Limits, Mode, Part};
-use tokenpath_core::translate::{TranslateOptions, Translator};
+use tokenpath_core::translate::TranslateOptions;
 use tokenpath_core::{LabelSet, Snapshot};
 
 use crate::backends::{self, Backend};
@@ -62,14 +62,19 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     } else {
         Mode::Strict
     };
-    let mut translator = Translator::new((arguments.backend.compiled)(), options);
     let mut snapshot = Snapshot::new();
-    translator
-        .translate(&page, format, &mut snapshot)
+    let backend = arguments.backend;
+    let Some(page_backend) = backend.page else {
+        return Err(Failure::usage(format!(
+            "{} have no page to translate",
+            backend.title
+        )));
+    };
+    let report = (page_backend.translate)(&page, format, options, &mut snapshot)
         .map_err(|error| Failure::runtime(format!("{error}\n{}", error.excerpt(&page))))?;
     let mut out = io::stdout().lock();
     if arguments.explain {
-        return explain::write(translator.report(), &snapshot, &mut out).map_err(Failure::runtime);
+        return explain::write(&report, &snapshot, &mut out).map_err(Failure::runtime);
     }
     let output = match arguments.output {
         Output::Text004 => Format::Text004,
@@ -87,7 +92,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     out.write_all(&text)
         .and_then(|()| out.flush())
         .map_err(Failure::runtime)?;
-    if !translator.report().any_mapped() {
+    if !report.any_mapped() {
         eprintln!(
             "note: nothing on this page is known to be {}'s; --explain lists what is there",
             arguments.backend.title

@@ -107,6 +107,12 @@ impl Fold {
         shapes.eq(self.shapes.iter().copied())
     }
 
+    /// Whether the part of this number has the shape it had when labels were last worked out.
+    #[must_use]
+    pub fn knows_part(&self, number: usize, part: &Snapshot) -> bool {
+        self.shapes.get(number) == Some(&part.shape().id())
+    }
+
     /// Forgets what was worked out: `relabel` will be asked again.
     pub fn forget(&mut self) {
         self.shapes.clear();
@@ -367,6 +373,12 @@ impl BoundedValues {
         self.kept.contains(value)
     }
 
+    /// Whether it was decided about a value, one way or the other.
+    #[must_use]
+    pub fn knows(&self, value: &str) -> bool {
+        self.kept.contains(value) || self.folded.contains(value)
+    }
+
     /// How many values have their own series.
     #[must_use]
     pub fn kept(&self) -> usize {
@@ -496,7 +508,9 @@ mod tests {
             (out.value("a", &[]), out.value("b", &[])),
             (Some(1.0), None)
         );
+        assert!(fold.knows_part(1, &two) && !fold.knows_part(1, &one));
         fold.forget();
+        assert!(!fold.knows_part(1, &two));
         fold.run(&[&one, &two], &mut out, |series| series.desc.name() == "b");
         assert_eq!(out.value("a", &[]), None);
     }
@@ -509,6 +523,7 @@ mod tests {
             2
         );
         assert_eq!((values.keeps("b"), values.keeps("d")), (true, true));
+        assert_eq!((values.knows("a"), values.knows("x")), (true, false));
         // `a` outweighs the others now, and stays folded: it is in the sum of the others.
         assert_eq!(
             values.admit([("a", 9.0), ("b", 3.0), ("c", 1.0), ("d", 2.0)]),

@@ -8,6 +8,7 @@ use tokenpath_core::dialect::{Dialect, Row, Spoken};
 use tokenpath_core::exposition::{
     Encoder, Entry, Filter, Format, Fresh, Layout, Options, Part, Sample, Variant,
 };
+use tokenpath_core::rollup::{RollUp, Rollup};
 use tokenpath_core::{
     Bucket, Desc, Histogram, LabelSet, MetricType, QuantileValue, Snapshot, Summary, Unit,
 };
@@ -174,6 +175,81 @@ fn writing_and_encoding_allocate_nothing_once_warm() {
                 "round {round} of {format}"
             );
         }
+    }
+}
+
+#[test]
+fn a_roll_up_and_two_dialects_allocate_nothing_once_warm() {
+    let desc = |name, kind, rule| Arc::new(Desc::new(name, kind, Unit::None, "Help.").rollup(rule));
+    let tokens = desc(
+        "llm_generation_tokens_total",
+        MetricType::Counter,
+        Rollup::Sum,
+    );
+    let running = desc("llm_requests_running", MetricType::Gauge, Rollup::Sum);
+    let usage = desc(
+        "llm_kv_cache_usage_ratio",
+        MetricType::Gauge,
+        Rollup::MeanWeightedBy("llm_kv_cache_blocks"),
+    );
+    let blocks = desc("llm_kv_cache_blocks", MetricType::Gauge, Rollup::Sum);
+    let duration = desc(
+        "llm_request_duration_seconds",
+        MetricType::Histogram,
+        Rollup::Sum,
+    );
+    let mut histogram = Histogram {
+        buckets: [0.1, 1.0, f64::INFINITY]
+            .map(|le| Bucket { le, count: 0.0 })
+            .to_vec(),
+        sum: Some(0.0),
+        count: Some(0.0),
+    };
+    let targets = ["a", "b"].map(|target| LabelSet::new([("target", target)]));
+    let mut pages = [Snapshot::new(), Snapshot::new()];
+    let dialects = ["vllm", "worker"].map(|name| Dialect::builtin(name).unwrap());
+    let spoken = Spoken::new(&dialects, &[]).unwrap();
+    let mut encoder = Encoder::with_dialects(Format::Text004, spoken);
+    let mut roll_up = RollUp::over(["engine", "target"]);
+    let (mut out, mut page) = (Snapshot::new(), Vec::new());
+    let nothing = LabelSet::default();
+    let mut scrape = |round: u32| {
+        for (index, read) in pages.iter_mut().enumerate() {
+            read.clear();
+            for engine in ["0", "1"] {
+                let labels = [("engine", engine), ("model_name", "m")];
+                let value = f64::from(round) * 1.25;
+                read.family(&tokens).sample(&labels, value);
+                read.family(&running).sample(&labels, value / 3.0);
+                // One value comes and goes, and one counter begins again.
+                if index == 0 || !round.is_multiple_of(3) {
+                    read.family(&usage).sample(&labels, 0.29);
+                }
+                read.family(&blocks).sample(&labels, 1000.0);
+                for bucket in &mut histogram.buckets {
+                    bucket.count = f64::from(round % 50);
+                }
+                histogram.count = Some(f64::from(round % 50));
+                read.family(&duration).histogram(&labels, &histogram);
+            }
+        }
+        let parts = [0, 1].map(|index| Part {
+            snapshot: &pages[index],
+            labels: &targets[index],
+        });
+        roll_up.run(&parts, &mut out);
+        let part = Part {
+            snapshot: &out,
+            labels: &nothing,
+        };
+        encoder.encode(&[part], &mut page);
+        assert!(encoder.refused().is_none() && page.len() > 1000);
+    };
+    for round in [1, 2, 3, 4_000_001] {
+        scrape(round);
+    }
+    for round in 4..200 {
+        assert_eq!(allocations(|| scrape(round)), 0, "round {round}");
     }
 }
 

@@ -58,13 +58,17 @@ fn owned(text: Text<'_>) -> String {
     text.to_str().into_owned()
 }
 
-#[derive(Default)]
 struct Family {
-    kind: Option<MetricType>,
+    kind: MetricType,
     help: String,
-    /// Labels without `le` and `quantile` in the order of the page: suffix, edge, value.
-    series: Vec<(Vec<(String, String)>, Vec<(String, f64, f64)>)>,
+    /// Labels without `le` and `quantile`, and the lines that have them.
+    series: Vec<(OwnLabels, Vec<Point>)>,
 }
+
+type OwnLabels = Vec<(String, String)>;
+
+/// Suffix of the name, edge, value.
+type Point = (String, f64, f64);
 
 /// Reads a page of canonical names: what is typed there is what the families are.
 fn read(name: &str) -> (Snapshot, Vec<Arc<Desc>>) {
@@ -84,7 +88,7 @@ fn read(name: &str) -> (Snapshot, Vec<Arc<Desc>>) {
                     kind => kind,
                 };
                 let family = Family {
-                    kind: Some(kind),
+                    kind,
                     help: helps.remove(&name).unwrap_or_default(),
                     series: Vec::new(),
                 };
@@ -116,7 +120,7 @@ fn read(name: &str) -> (Snapshot, Vec<Arc<Desc>>) {
     let mut snapshot = Snapshot::new();
     let mut descs = Vec::new();
     for (name, family) in families {
-        let desc = Desc::owned(name, family.kind.unwrap(), Unit::None, family.help);
+        let desc = Desc::owned(name, family.kind, Unit::None, family.help);
         let desc = Arc::new(desc);
         for (labels, points) in &family.series {
             let labels: Vec<(&str, &str)> = labels.iter().map(|(n, v)| (&**n, &**v)).collect();

@@ -175,6 +175,48 @@ fn a_sum_of_two_families_is_one_number() {
 }
 
 #[test]
+fn the_label_of_the_largest_value_is_a_number() {
+    let last = desc("last_seconds", MetricType::Gauge, Unit::Seconds);
+    let row = Row::label_of_largest("last_seconds", "code", "newest_code", MetricType::Gauge);
+    let spoken = Spoken::new(&[Dialect::new("test", vec![row])], &[]).unwrap();
+    let mut encoder = Encoder::with_dialects(Format::Text004, spoken);
+    let mut snapshot = Snapshot::new();
+    let labels = LabelSet::default();
+    let mut say = |seen: &[(&str, &str, f64)]| {
+        snapshot.clear();
+        for (gpu, code, at) in seen {
+            snapshot
+                .family(&last)
+                .sample(&[("gpu", gpu), ("code", code)], *at);
+        }
+        let mut page = Vec::new();
+        let part = Part {
+            snapshot: &snapshot,
+            labels: &labels,
+        };
+        encoder.encode(&[part], &mut page);
+        assert!(encoder.refused().is_none(), "{:?}", encoder.refused());
+        let page = String::from_utf8(page).unwrap();
+        page.lines().skip(1).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(say(&[("0", "79", 5.0)]), r#"newest_code{gpu="0"} 79"#);
+    assert_eq!(
+        say(&[
+            ("0", "79", 5.0),
+            ("0", "13", 9.0),
+            ("1", "48", 1.0),
+            ("0", "x", 99.0)
+        ]),
+        r#"newest_code{gpu="0"} 13 newest_code{gpu="1"} 48"#
+    );
+    assert_eq!(
+        say(&[("0", "79", 10.0), ("0", "13", 9.0)]),
+        r#"newest_code{gpu="0"} 79"#
+    );
+    assert_eq!(say(&[]), "");
+}
+
+#[test]
 fn what_stands_in_for_a_quantity_goes_out_where_that_is_absent() {
     let families = families();
     let (queries, hits) = (&families[2], &families[3]);

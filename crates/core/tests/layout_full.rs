@@ -21,6 +21,8 @@ const LINES: &[&str] = &[
     "vllm:a_bucket{engine=\"0\",le=\"1.0\",model_name=\"meta-llama/Llama-3.1-8B-Instruct\"} @\n",
     "vllm:a_bucket{engine=\"0\",le=\"+Inf\",model_name=\"meta-llama/Llama-3.1-8B-Instruct\"} @\n",
     "b @\n",
+    "b@\n",
+    "c{}@\n",
     "c{} @\n",
     "  d   @  \n",
     "e @ 1700000000000\n",
@@ -41,6 +43,7 @@ const VALUES: &[&str] = &[
     "123456789.0",
     "0.5",
     "1.7953111316306963e+09",
+    "-.5",
     "NaN",
     "+Inf",
     "-3",
@@ -87,7 +90,7 @@ fn pages() -> impl Strategy<Value = Vec<String>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
 
     #[test]
     fn a_layout_says_what_a_parse_says(pages in pages(), lenient: bool) {

@@ -133,6 +133,48 @@ fn on_lines_at_every_distance_from_a_block() {
     }
 }
 
+/// Two lines that differ in one place, which is what the second one's reading makes use of.
+#[test]
+fn on_a_line_and_its_like() {
+    let mut random = Random::new(3);
+    for pad in [
+        0, 1, 7, 30, 31, 32, 40, 46, 47, 48, 55, 60, 61, 62, 63, 64, 70, 90, 100,
+    ] {
+        let x = "x".repeat(pad);
+        let first = format!("{x}a_bucket{{engine=\"0\",le=\"0.25\",model_name=\"m\"}} 12.0\n");
+        for value in [
+            "0.5",
+            "10.125",
+            "",
+            "+Inf",
+            "\\\"",
+            "a\nb",
+            "ü",
+            "0.25\",le=\"1",
+            "0.25\",",
+            "}",
+            " ",
+            "{",
+        ] {
+            for label in ["\"0\"", "\"0.25\"", "\"m\""] {
+                let second = first.replace(label, &format!("\"{value}\""));
+                let third = second.replace("12.0", "13 1700000000000");
+                agree_in_all_ways(format!("{first}{second}{third}{first}").as_bytes());
+            }
+        }
+        // The like of a line with one byte changed anywhere.
+        for at in 0..first.len() {
+            let mut second = first.clone().into_bytes();
+            second[at] = *random.pick(b"\"\\{}=, \n#:0a_\xff");
+            let page = [first.as_bytes(), &second, first.as_bytes()].concat();
+            let filled = [page.as_slice(), b"end 1\n".repeat(30).as_slice()].concat();
+            agree(&page, Options::default().lenient());
+            agree(&filled, Options::default().lenient());
+            agree(&filled, Options::default());
+        }
+    }
+}
+
 /// Real pages with bytes changed, dropped and doubled.
 #[test]
 fn on_pages_with_faults_planted() {

@@ -18,7 +18,6 @@
 //! ## TYPE llm_d_epp_request_total counter
 //! llm_d_epp_request_total{fairness_id=\"\",model_name=\"m\"} 7
 //! ";
-//! # let page: &[u8] = &String::from_utf8_lossy(page).replace("##", "#").into_bytes();
 //! let mut translator = GatewayTranslator::new(GatewayOptions::default());
 //! let mut snapshot = Snapshot::new();
 //! translator.translate(page, Format::Text004, &mut snapshot)?;

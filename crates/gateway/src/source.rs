@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokenpath_core::exposition::Format;
+use tokenpath_core::translate::Report;
 use tokenpath_core::{CollectError, Desc, Reason, Snapshot, Source, SourceId};
 use tokenpath_scrape::{
     Auth, Client, ClientOptions, Credential, Endpoint, FetchError, Page, SetupError, verdict,
@@ -80,6 +81,13 @@ impl GatewaySource {
                 page: Page::new(),
             }),
         })
+    }
+}
+
+impl GatewaySource {
+    /// What became of each family of the newest page that had something new.
+    pub async fn report(&self) -> Report {
+        self.state.lock().await.translator.report().clone()
     }
 }
 

@@ -30,7 +30,7 @@ quantities! {
     UtilizationMemory Encoder Decoder Jpeg OpticalFlow GpmDramBandwidth GpmSmActive GpmSmOccupancy
     GpmTensor GpmGraphics GpmFp64 GpmFp32 GpmFp16 GpmInteger GpmTensorDfma GpmTensorHmma
     GpmTensorImma TemperatureGpu TemperatureMemory ThresholdShutdown ThresholdSlowdown
-    ThresholdMemoryMax ThresholdGpuMax TemperatureMargin MarginShutdown MarginSlowdown
+    ThresholdMemoryMax ThresholdGpuMax ThresholdTarget TemperatureMargin MarginShutdown MarginSlowdown
     MarginMemoryMax MarginGpuMax Power PowerInstantGpu PowerInstantModule PowerAverageGpu
     PowerAverageModule PowerAverageMemory PowerLimit PowerLimitRequested PowerLimitDefault
     PowerLimitMin PowerLimitMax Energy ClockGraphics ClockSm ClockMemory ClockVideo

@@ -160,7 +160,7 @@ families! {
     EccErrorsLifetime "gpu_ecc_errors_lifetime_total" Counter None ["gpu", "uuid", "kind"]
         "ECC errors in the life of the board (aggregate)."
     EccErrorsByMemory "gpu_ecc_memory_errors_total" Counter None ["gpu", "uuid", "kind", "memory"]
-        "ECC errors since the driver was loaded, by memory. Their sum is gpu_ecc_errors_total."
+        "ECC errors since the driver was loaded, by memory: the DRAM, and the caches and registers of the chip."
     RetiredPages "gpu_retired_pages_total" Counter None ["gpu", "uuid", "cause"]
         "Memory pages retired in the life of the board (before Ampere)."
     RetiredPagesPending "gpu_retired_pages_pending" Gauge None ["gpu", "uuid"]
@@ -335,6 +335,7 @@ pub const ROWS: &[Row] = rows! {
     ThresholdSlowdown => TemperatureThreshold [threshold = "slowdown"] Scale::Same, "nvmlDeviceGetTemperatureThreshold: SLOWDOWN";
     ThresholdMemoryMax => TemperatureThreshold [threshold = "memory_max"] Scale::Same, "nvmlDeviceGetTemperatureThreshold: MEM_MAX";
     ThresholdGpuMax => TemperatureThreshold [threshold = "gpu_max"] Scale::Same, "nvmlDeviceGetTemperatureThreshold: GPU_MAX";
+    ThresholdTarget => TemperatureThreshold [threshold = "target"] Scale::Same, "nvmlDeviceGetTemperatureThreshold: ACOUSTIC_CURR";
     TemperatureMargin => TemperatureMargin [] Scale::Same, "nvmlDeviceGetMarginTemperature";
     MarginShutdown => TemperatureMarginThreshold [threshold = "shutdown"] Scale::Same, "field TEMPERATURE_SHUTDOWN_TLIMIT (193)";
     MarginSlowdown => TemperatureMarginThreshold [threshold = "slowdown"] Scale::Same, "field TEMPERATURE_SLOWDOWN_TLIMIT (194)";

@@ -145,6 +145,9 @@ struct NvmlSession<'n> {
     field_answer: Vec<Result<f64, CallError>>,
 }
 
+/// More GPUs than any machine has.
+const KEPT_MAX: usize = 256;
+
 #[derive(Default)]
 struct Kept<'n> {
     gpm: Option<Spaced<'n>>,
@@ -213,6 +216,10 @@ impl Session for NvmlSession<'_> {
         reading: &mut Reading,
     ) -> Result<(), CallError> {
         if !self.kept.contains_key(uuid) {
+            if self.kept.len() >= KEPT_MAX {
+                // A driver that makes up identities must not fill the memory.
+                self.kept.clear();
+            }
             self.kept.insert(uuid.to_owned(), Kept::default());
         }
         let Some(kept) = self.kept.get_mut(uuid) else {
@@ -286,9 +293,15 @@ fn architecture(architecture: DeviceArchitecture) -> Option<String> {
 
 impl Kept<'_> {
     fn supports_gpm(&mut self, device: &Device<'_>) -> bool {
-        *self
-            .gpm_supported
-            .get_or_insert_with(|| device.gpm_support().unwrap_or(false))
+        if self.gpm_supported.is_none() {
+            self.gpm_supported = match device.gpm_support().map_err(call_error) {
+                Ok(supported) => Some(supported),
+                Err(CallError::NotSupported) => Some(false),
+                // Not an answer: to be asked again.
+                Err(_) => None,
+            };
+        }
+        self.gpm_supported == Some(true)
     }
 }
 

@@ -173,9 +173,16 @@ impl Tracker {
         }
     }
 
-    /// Whether a GPU that was there is not readable.
+    /// Whether a GPU cannot be read that might be found by opening the driver anew. One that is not
+    /// ours to read will not.
     pub(crate) fn any_down(&self) -> bool {
-        self.gpus.values().any(|gpu| !gpu.up) || !self.nameless.is_empty()
+        let forbidden =
+            [CallError::NoPermission, CallError::OperatingSystem].map(CallError::as_str);
+        let nameless = self.nameless.values();
+        self.gpus.values().any(|gpu| !gpu.up)
+            || nameless
+                .flat_map(BTreeMap::keys)
+                .any(|error| !forbidden.contains(error))
     }
 
     /// Reads all GPUs once.

@@ -142,6 +142,7 @@ fn run(shared: &Shared, options: Options, mut driver: Box<dyn Driver>) {
             shared,
             tracker: Tracker::new(options.clone()),
             wait: options.retry_min,
+            wait_anew: options.retry_max,
             options,
         };
         while thread.open(&mut *driver) {}
@@ -162,7 +163,13 @@ struct Thread<'s> {
     tracker: Tracker,
     /// Before the next attempt to open the driver.
     wait: Duration,
+    /// How long a GPU may be down before the driver is opened anew for it. Doubled each time: one
+    /// that is gone for good must not cost the others a gap in their counters every minute.
+    wait_anew: Duration,
 }
+
+/// The longest wait before the driver is opened anew, in the shortest.
+const ANEW_MAX: u32 = 64;
 
 /// Why a session was over.
 enum Over {
@@ -212,9 +219,10 @@ impl Thread<'_> {
             self.wait = self.options.retry_min;
             if !self.tracker.any_down() {
                 down_since = None;
-            } else if down_since.get_or_insert_with(Instant::now).elapsed()
-                >= self.options.retry_max
-            {
+                self.wait_anew = self.options.retry_max;
+            } else if down_since.get_or_insert_with(Instant::now).elapsed() >= self.wait_anew {
+                let longest = self.options.retry_max.saturating_mul(ANEW_MAX);
+                self.wait_anew = self.wait_anew.saturating_mul(2).min(longest);
                 return Over::OpenAnew;
             }
         }

@@ -265,6 +265,24 @@ mod tests {
     }
 
     #[test]
+    fn collecting_never_waits() {
+        use std::pin::pin;
+        use std::task::{Context, Poll, Waker};
+
+        let driver = FakeDriver::new([FakeGpu::new(0)]);
+        let source = GpuSource::with_driver("host", options(), driver).unwrap();
+        becomes(&source, 1.0);
+        let source = tokenpath_core::BoxSource::new(source);
+        let mut page = Snapshot::new();
+        let mut collect = pin!(source.collect(&mut page));
+        let ready = collect
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(ready, Poll::Ready(Ok(()))), "{ready:?}");
+        assert!(source.describe().len() > 50);
+    }
+
+    #[test]
     fn the_host_has_a_name() {
         assert!(!host_name().is_empty());
     }

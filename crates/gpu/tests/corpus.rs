@@ -373,9 +373,10 @@ fn agrees(file: &str, page: &str) {
     let theirs = theirs(page);
     let mut control = String::from("value nvmlDeviceGetNumFans * 1\n");
     for (name, _, _, number, factor) in PAIRS {
-        let value = theirs
-            .get(name)
-            .map_or("none".to_owned(), |value| format!("{:.0}", value * factor));
+        let value = theirs.get(name).map_or_else(
+            || "none".to_owned(),
+            |value| format!("{:.0}", value * factor),
+        );
         writeln!(control, "value {number} * {value}").unwrap();
     }
     let rig = Rig::new(&control);

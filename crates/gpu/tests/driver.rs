@@ -713,3 +713,29 @@ fn a_source_is_dropped_promptly() {
     drop(rig);
     assert!(start.elapsed() < Duration::from_secs(10));
 }
+
+#[test]
+fn a_question_that_was_not_answered_is_asked_again() {
+    let rig = Rig::new(
+        "code nvmlGpmQueryDeviceSupport * 999\ncode nvmlDeviceGetSupportedEventTypes * 999\n",
+    );
+    let page = rig.page("a page is there", |_| true);
+    assert!(page.shape().family("gpu_sm_active_ratio").is_none());
+    assert!(page.shape().family("gpu_xid_events_total").is_none());
+    rig.fake.control("");
+    rig.page("the answers are there", |page| {
+        page.shape().family("gpu_sm_active_ratio").is_some()
+            && of(page, 0, "gpu_xid_events_total", &[]) == Some(0.0)
+    });
+}
+
+#[test]
+fn a_gpu_that_falls_off_in_the_middle_of_a_reading_is_down() {
+    let rig = Rig::new("count 2\n");
+    rig.settled();
+    rig.fake
+        .control("count 2\ncode nvmlDeviceGetMemoryInfo_v2 0 15\n");
+    let page = rig.page("it is down", |page| of(page, 0, "gpu_up", &[]) == Some(0.0));
+    assert_eq!(of(&page, 0, "gpu_power_watts", &[]), None);
+    assert_eq!(of(&page, 1, "gpu_power_watts", &[]), Some(628.4));
+}

@@ -11,6 +11,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::config::Config;
+use crate::journal::{self, Happening};
 use crate::kv::{Holding, Pool};
 use crate::random::Random;
 use crate::truth::{EngineTruth, FinishReason, Quantity, float};
@@ -31,6 +32,8 @@ pub(crate) struct Request {
     pub(crate) sequences: Vec<Answer>,
     pub(crate) handler: &'static str,
     pub(crate) streamed: bool,
+    /// Where another engine computes the prompt: the time at which its keys and values have come.
+    pub(crate) received: Option<f64>,
 }
 
 /// How one sequence is going to end.
@@ -80,7 +83,11 @@ struct Sequence {
     /// Tokens that the running step computes.
     step: u32,
     cached: u32,
+    /// Of `cached`, what came from another engine.
+    cached_elsewhere: u32,
     preemptions: u32,
+    /// The keys and values of the prompt came from another engine, and nothing is computed yet.
+    received: bool,
     holding: Holding,
 }
 
@@ -116,9 +123,15 @@ pub(crate) struct Engine {
     pool: Pool,
     waiting: VecDeque<Sequence>,
     running: Vec<Sequence>,
+    /// Requests whose keys and values are on their way, by the time at which they have come.
+    receiving: VecDeque<Request>,
     families: HashMap<u64, Family>,
     step_end: Option<f64>,
     step_start: f64,
+    /// Of the step under way, the seconds that go into prompts.
+    step_prompt_seconds: f64,
+    step: Option<journal::Step>,
+    journal: Option<Vec<Happening>>,
     stopped: bool,
     prompt_slowdown: f64,
     step_slowdown: f64,
@@ -133,30 +146,90 @@ struct LogInterval {
 }
 
 impl Engine {
-    pub(crate) fn new(config: &Config, index: u32) -> Self {
+    pub(crate) fn new(config: &Config, index: u32, now: f64) -> Self {
         Self {
             random: Random::new(config.seed, 16 + u64::from(index)),
             pool: Pool::new(config.kv_blocks, config.traffic.shared_prefixes),
             waiting: VecDeque::new(),
             running: Vec::new(),
+            receiving: VecDeque::new(),
             families: HashMap::new(),
             step_end: None,
             step_start: 0.0,
+            step_prompt_seconds: 0.0,
+            step: None,
+            journal: None,
             stopped: false,
             prompt_slowdown: 1.0,
             step_slowdown: 1.0,
-            log: LogInterval::default(),
+            log: LogInterval {
+                since: now,
+                ..LogInterval::default()
+            },
         }
     }
 
-    /// When the next step ends; `None` where there is nothing to do or the engine is stopped.
+    /// Begins to keep a journal, for the caller of [`take_journal`](Self::take_journal).
+    pub(crate) fn keep_journal(&mut self) {
+        self.journal.get_or_insert_default();
+    }
+
+    /// What happened since the last call, moved to the end of `out`.
+    pub(crate) fn take_journal(&mut self, out: &mut Vec<Happening>) {
+        out.extend(
+            self.journal
+                .iter_mut()
+                .flat_map(|journal| journal.drain(..)),
+        );
+    }
+
+    fn note(&mut self, happening: Happening) {
+        if let Some(journal) = &mut self.journal {
+            journal.push(happening);
+        }
+    }
+
+    /// When the next step ends or keys and values have come; `None` where there is nothing to do or
+    /// the engine is stopped.
     pub(crate) fn next_event(&self) -> Option<f64> {
-        self.step_end.filter(|_| !self.stopped)
+        let received = self.receiving.front().and_then(|request| request.received);
+        let next = match (self.step_end, received) {
+            (Some(step), Some(received)) => Some(step.min(received)),
+            (step, received) => step.or(received),
+        };
+        next.filter(|_| !self.stopped)
+    }
+
+    /// Does what is due.
+    pub(crate) fn pass(
+        &mut self,
+        config: &Config,
+        truth: &mut EngineTruth,
+        now: f64,
+        done: &mut Vec<Done>,
+    ) {
+        while self
+            .receiving
+            .front()
+            .and_then(|request| request.received)
+            .is_some_and(|received| received <= now)
+        {
+            let Some(request) = self.receiving.pop_front() else {
+                break;
+            };
+            self.queue(request);
+        }
+        if self.step_end.is_some_and(|end| end <= now) {
+            self.end_step(config, truth, now, done);
+        } else if self.step_end.is_none() {
+            self.begin_step(config, truth, now);
+        }
+        self.refresh(truth);
     }
 
     /// Sequences waiting and running.
     pub(crate) fn load(&self) -> usize {
-        self.waiting.len() + self.running.len()
+        self.waiting.len() + self.running.len() + self.receiving.len()
     }
 
     pub(crate) fn queue_len(&self) -> usize {
@@ -178,6 +251,21 @@ impl Engine {
         truth: &mut EngineTruth,
         now: f64,
     ) {
+        if request.received.is_some_and(|received| received > now) {
+            let place = self
+                .receiving
+                .partition_point(|other| other.received <= request.received);
+            self.receiving.insert(place, request);
+        } else {
+            self.queue(request);
+        }
+        if self.step_end.is_none() {
+            self.begin_step(config, truth, now);
+        }
+        self.refresh(truth);
+    }
+
+    fn queue(&mut self, request: Request) {
         self.families.insert(
             request.id,
             Family {
@@ -208,14 +296,12 @@ impl Engine {
                 computed: 0,
                 step: 0,
                 cached: 0,
+                cached_elsewhere: 0,
                 preemptions: 0,
+                received: request.received.is_some(),
                 holding: Holding::default(),
             });
         }
-        if self.step_end.is_none() {
-            self.begin_step(config, truth, now);
-        }
-        self.refresh(truth);
     }
 
     /// Stops the engine where it is, or lets it go on.
@@ -248,6 +334,7 @@ impl Engine {
         done: &mut Vec<Done>,
     ) {
         truth.busy_seconds += now - self.step_start;
+        truth.prompt_seconds += self.step_prompt_seconds.min(now - self.step_start);
         let mut iteration = 0_u64;
         let mut index = 0;
         while index < self.running.len() {
@@ -263,23 +350,39 @@ impl Engine {
                 Fate::Ends => {
                     let sequence = self.running.remove(index);
                     self.observe_end(&sequence, truth, now);
+                    self.note(Happening::Ended(journal::Ended {
+                        request: sequence.request,
+                        at: now,
+                        arrival: sequence.arrival,
+                        scheduled: sequence.scheduled.unwrap_or(now),
+                        prompt: sequence.prompt,
+                        cached: sequence.cached,
+                        generated: sequence.generated,
+                        reason: sequence.answer.reason,
+                    }));
                     self.pool.release(sequence.holding, now);
                     done.extend(self.leave_family(
                         sequence.request,
                         sequence.generated,
                         sequence.answer.reason,
                         truth,
+                        now,
                     ));
                 }
                 Fate::HungUp => {
                     let sequence = self.running.remove(index);
                     self.pool.release(sequence.holding, now);
-                    self.hang_up(sequence.request, truth);
+                    self.hang_up(sequence.request, truth, now);
                 }
             }
         }
         if iteration > 0 {
             truth.observe(Quantity::IterationTokens, float(iteration));
+        }
+        if let Some(mut step) = self.step.take() {
+            step.at = now;
+            step.seconds = now - self.step_start;
+            self.note(Happening::Step(step));
         }
         self.step_end = None;
         self.begin_step(config, truth, now);
@@ -328,6 +431,7 @@ impl Engine {
             truth.observe(Quantity::TimeToFirstToken, now - sequence.arrival);
             truth.prompt_tokens += u64::from(sequence.prompt);
             truth.prompt_tokens_cached += u64::from(sequence.cached);
+            truth.prompt_tokens_received += u64::from(sequence.cached_elsewhere);
             *iteration += u64::from(sequence.prompt - sequence.cached);
             self.log.prompt += u64::from(sequence.prompt);
         } else {
@@ -338,6 +442,13 @@ impl Engine {
         truth.generation_tokens += u64::from(tokens);
         self.log.generated += u64::from(tokens);
         *iteration += u64::from(tokens);
+        if let Some(journal) = &mut self.journal {
+            journal.push(Happening::Token {
+                request: sequence.request,
+                at: now,
+                tokens,
+            });
+        }
         if sequence.generated >= sequence.answer.tokens {
             Fate::Ends
         } else if sequence
@@ -389,6 +500,7 @@ impl Engine {
         generated: u32,
         reason: FinishReason,
         truth: &mut EngineTruth,
+        now: f64,
     ) -> Option<Done> {
         let family = self.families.get_mut(&request)?;
         family.left -= 1;
@@ -401,6 +513,11 @@ impl Engine {
         let family = self.families.remove(&request)?;
         truth.observe(Quantity::MaxGenerationTokens, f64::from(family.longest));
         truth.observe(Quantity::Sequences, float(family.sequences as u64));
+        self.note(Happening::Done {
+            request,
+            at: now,
+            failed: family.failed,
+        });
         Some(Done {
             request,
             handler: family.handler,
@@ -412,16 +529,18 @@ impl Engine {
         })
     }
 
-    fn hang_up(&mut self, request: u64, truth: &mut EngineTruth) {
+    fn hang_up(&mut self, request: u64, truth: &mut EngineTruth, now: f64) {
         // The first sequence of the request that notices; the others follow without a count.
         if self.families.remove(&request).is_some() {
             truth.hang_ups += 1;
+            self.note(Happening::HungUp { request, at: now });
         }
     }
 
     /// Schedules a step, if there is anything to do.
     fn begin_step(&mut self, config: &Config, truth: &mut EngineTruth, now: f64) {
         let preempted = self.schedule_running(config, truth, now);
+        let before = self.running.len();
         if !preempted {
             self.admit(config, truth, now);
         }
@@ -444,6 +563,23 @@ impl Engine {
             + machine.per_prompt_token_seconds * float(prompt_tokens) * self.prompt_slowdown
             + machine.per_kv_token_seconds * float(context) * self.step_slowdown;
         let jitter = self.random.log_normal(1.0, machine.jitter_sigma);
+        self.step_prompt_seconds =
+            machine.per_prompt_token_seconds * float(prompt_tokens) * self.prompt_slowdown * jitter;
+        if self.journal.is_some() {
+            let admitted = self.running.len().saturating_sub(before);
+            self.step = Some(journal::Step {
+                at: now,
+                seconds: 0.0,
+                prompt: prompt_tokens > 0,
+                admitted: u32::try_from(admitted).unwrap_or(u32::MAX),
+                joined: admitted > 0 && before > 0,
+                tokens_max: self
+                    .running
+                    .iter()
+                    .map(|s| u64::from(s.prompt) + u64::from(s.answer.max_tokens))
+                    .sum(),
+            });
+        }
         self.step_start = now;
         self.step_end = Some(now + seconds * jitter);
     }
@@ -495,7 +631,7 @@ impl Engine {
             let gone = !self.families.contains_key(&sequence.request);
             if gone || (sequence.scheduled.is_none() && sequence.hang_up.at <= now) {
                 if let Some(sequence) = self.waiting.remove(index) {
-                    self.hang_up(sequence.request, truth);
+                    self.hang_up(sequence.request, truth, now);
                 }
                 continue;
             }
@@ -536,7 +672,13 @@ impl Engine {
             hit_blocks = self.pool.cached(chain, most);
             sequence.holding = self.pool.join(chain, hit_blocks, now);
         }
-        let hit = hit_blocks * config.block_size;
+        let local = hit_blocks * config.block_size;
+        // Of a prompt computed elsewhere all has come; its last token is computed here none the less.
+        let hit = if sequence.received {
+            local.max(sequence.prompt - 1)
+        } else {
+            local
+        };
         let step = (sequence.known() - hit).min(budget);
         let blocks = (hit + step).div_ceil(config.block_size);
         if !self.pool.grow(&mut sequence.holding, blocks, shareable) {
@@ -549,13 +691,20 @@ impl Engine {
         if sequence.scheduled.is_none() {
             sequence.scheduled = Some(now);
             sequence.cached = hit;
+            sequence.cached_elsewhere = hit - local;
             if config.prefix_caching {
                 truth.prefix_queries += u64::from(sequence.prompt);
-                truth.prefix_hits += u64::from(hit);
+                truth.prefix_hits += u64::from(local);
                 truth.prefix_query_blocks += u64::from(sequence.prompt / config.block_size);
                 truth.prefix_hit_blocks += u64::from(hit_blocks);
             }
+            if sequence.received {
+                truth.received_queries += u64::from(sequence.prompt - local);
+                truth.received_hits += u64::from(hit - local);
+            }
         }
+        // What is thrown out later is computed again here.
+        sequence.received = false;
         step
     }
 
@@ -599,8 +748,10 @@ impl Engine {
 
     fn refresh(&self, truth: &mut EngineTruth) {
         truth.running = self.running.len() as u64;
-        truth.waiting = self.waiting.len() as u64;
-        truth.deferred = truth.deferred.min(truth.waiting);
+        let queued = self.waiting.len() as u64;
+        truth.receiving = self.receiving.len() as u64;
+        truth.waiting = queued + truth.receiving;
+        truth.deferred = truth.deferred.min(queued);
         truth.kv_blocks = u64::from(self.pool.total());
         truth.kv_blocks_used = u64::from(self.pool.held());
     }
@@ -647,6 +798,7 @@ mod tests {
             }],
             handler: "/v1/completions",
             streamed: false,
+            received: None,
         }
     }
 
@@ -661,7 +813,7 @@ mod tests {
     /// Runs until nothing is left to do; the requests in the order they were done, each with the
     /// preemptions observed up to then.
     fn run(config: &Config, requests: Vec<Request>) -> (Vec<(u64, f64)>, EngineTruth) {
-        let mut engine = Engine::new(config, 0);
+        let mut engine = Engine::new(config, 0, 0.0);
         let mut truth = EngineTruth::new(config);
         for request in requests {
             engine.arrive(request, config, &mut truth, 0.0);

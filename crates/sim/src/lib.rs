@@ -1,4 +1,5 @@
-//! A digital twin of LLM inference engines that speaks their metrics pages over HTTP.
+//! A digital twin of LLM inference engines, and of what is around them, that speaks their metrics
+//! pages over HTTP.
 //!
 //! A [`Twin`] is a seeded discrete-event simulation of a continuous-batching server: Poisson
 //! arrivals, a waiting queue, prompts computed in chunks, decode steps whose time depends on the
@@ -39,6 +40,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! A [`World`] is a whole token path in one virtual time: users with quotas in
+//! [Limitador](limitador), a [gateway](gateway), engine servers of several releases of vLLM and of
+//! [Text Generation Inference](tgi), prompts computed on one and answered on another, and the GPUs
+//! under them ([`GpuFleet`]). A [`WorldServer`] gives each a port. [`Incident`]s have names.
+//!
 //! # What is exact
 //!
 //! - Two twins with equal [`Config`]s are equal at every moment, however time is cut into calls.
@@ -57,12 +63,27 @@
 //! - Recomputing a preempted sequence counts no prompt tokens, and no lookup in the prefix cache.
 //! - Releases up to 0.8.5 count the prefix cache in blocks.
 //!
+//! # What follows the other backends rather than reason
+//!
+//! - TGI's page is empty until first used, in another order each time, and counts handler entries:
+//!   a chat is two. A generation is scheduled again after each 1,024 tokens, with its text as input.
+//! - Limitador's counts of calls are let-through looks at a namespace, its hits requests or tokens.
+//!   What remains of a quota of tokens wraps below zero, and windows that are over are not listed.
+//! - llm-d-router says all in two generations of names at once; adding them doubles every count. Only
+//!   the third knows first tokens, and tells users apart.
+//! - A prompt computed elsewhere is a request of one token there, ended for its length, and one
+//!   whose keys and values all came from outside here; its last token is computed again.
+//!
 //! # What it is not
 //!
-//! - No vLLM: it generates no text, answers no completions, and its times are those of a simple
+//! - No vLLM, no TGI: it generates no text, answers no completions, and its times are those of a simple
 //!   linear [`Machine`]. Numbers look right; they predict nothing.
 //! - Not modelled: pipeline and tensor parallelism, swapping to the CPU, KV connectors, multimodal
 //!   input, model FLOPS, sleep mode. Their families stand at 0 where the recorded page has them.
+//! - The gateways' pages are written from their names, labels and edges; their `HELP` is our own.
+//!   They predict no latencies, so generation two has no first tokens. A failed `n`-th answer fails a
+//!   request. TGI's failed forward passes take no time and fail one request.
+//! - Prefill servers give their blocks back at once, without waiting for the transfer.
 //! - Bucket edges are those recorded, also where vLLM would derive them from `max_model_len`.
 //! - `cache_config_info` tells block size and counts truly; its other labels are as recorded.
 //! - The Rust frontend's layout is derived, for want of a recorded page: its families are there from
@@ -78,16 +99,27 @@
 mod config;
 mod edges;
 mod engine;
+pub mod gateway;
+pub mod gpu;
+mod http;
+mod journal;
 mod kv;
+pub mod limitador;
+mod number;
 mod observed;
+mod page;
 mod random;
 mod server;
+pub mod tgi;
+mod traffic;
 mod truth;
 mod truth_json;
 mod twin;
 pub mod vllm;
+pub mod world;
 
 pub use config::{Config, ConfigError, Length, Lora, Machine, Routing, Speculation, Traffic};
+pub use gpu::{Gpu, GpuConfig, GpuFleet, GpuLoad};
 pub use observed::Observed;
 pub use server::{BindError, Running, Server};
 pub use truth::{
@@ -95,3 +127,7 @@ pub use truth::{
     SpeculationTruth, Truth,
 };
 pub use twin::{ADVANCE_SECONDS_MAX, Twin};
+pub use world::{
+    Incident, Part, Role, RunningWorld, ServerConfig, ServerKind, Tenant, TenantTruth, World,
+    WorldConfig, WorldServer,
+};

@@ -1,6 +1,7 @@
 //! Every observation of one quantity, kept so that any release's histogram and any quantile can be
 //! told from it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::truth::Quantity;
@@ -8,13 +9,13 @@ use crate::truth::Quantity;
 /// Steps of the quantile scale per doubling: 128 make a step 0.54 % wide.
 const STEPS_PER_DOUBLING: f64 = 128.0;
 
-/// All observations of one [`Quantity`]: exact count, exact sum in order of arrival, exact counts at
+/// All observations of one quantity: exact count, exact sum in order of arrival, exact counts at
 /// every edge that a spoken release uses, and a fine logarithmic scale for quantiles.
 ///
 /// Memory is bounded by the scale (a few thousand steps at most), not by the number of observations.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observed {
-    edges: &'static [f64],
+    edges: Cow<'static, [f64]>,
     /// Observations in `(edges[i - 1], edges[i]]`; the last one is above all edges.
     counts: Vec<u64>,
     count: u64,
@@ -26,10 +27,16 @@ pub struct Observed {
 
 impl Observed {
     pub(crate) fn new(quantity: Quantity) -> Self {
-        let edges = quantity.edges();
+        Self::at(quantity.edges())
+    }
+
+    /// No observations yet, to be counted at `edges`, which must rise.
+    pub(crate) fn at(edges: impl Into<Cow<'static, [f64]>>) -> Self {
+        let edges = edges.into();
+        debug_assert!(edges.windows(2).all(|pair| pair[0] < pair[1]));
         Self {
-            edges,
             counts: vec![0; edges.len() + 1],
+            edges,
             count: 0,
             sum: 0.0,
             scale: BTreeMap::new(),
@@ -55,8 +62,30 @@ impl Observed {
     }
 
     /// The edges at which observations are counted exactly, in order.
-    pub fn edges(&self) -> &'static [f64] {
-        self.edges
+    pub fn edges(&self) -> &[f64] {
+        &self.edges
+    }
+
+    /// Adds the observations of `other`, counted at the same edges.
+    pub(crate) fn add(&mut self, other: &Self) {
+        debug_assert_eq!(self.edges, other.edges);
+        for (mine, theirs) in self.counts.iter_mut().zip(&other.counts) {
+            *mine += theirs;
+        }
+        self.count += other.count;
+        self.sum += other.sum;
+        for (&step, &n) in &other.scale {
+            *self.scale.entry(step).or_insert(0) += n;
+        }
+    }
+
+    /// Each edge with the observations at or below it, exactly, without the infinite one.
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = (f64, u64)> {
+        let mut seen = 0;
+        self.edges.iter().zip(&self.counts).map(move |(&edge, &n)| {
+            seen += n;
+            (edge, seen)
+        })
     }
 
     /// Observations at or below `edge`, exactly; `None` where `edge` is none of the edges kept.
@@ -107,7 +136,7 @@ impl Observed {
                 .expect("`earlier` is an earlier state of the same observations")
         };
         Self {
-            edges: self.edges,
+            edges: self.edges.clone(),
             counts: self
                 .counts
                 .iter()

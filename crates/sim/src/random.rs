@@ -8,7 +8,7 @@
 use std::f64::consts::TAU;
 
 /// A SplitMix64 generator.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Random {
     state: u64,
 }
@@ -50,6 +50,14 @@ impl Random {
     pub(crate) fn below(&mut self, n: u32) -> u32 {
         // Multiply-shift: the bias is at most n / 2^32, far below what a simulation can show.
         u32::try_from(((self.next_u64() >> 32) * u64::from(n)) >> 32).unwrap_or(0)
+    }
+
+    /// Puts `items` in any order, all being equally likely.
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            let n = u32::try_from(last + 1).unwrap_or(u32::MAX);
+            items.swap(last, self.below(n) as usize);
+        }
     }
 
     /// Exponential with `mean`.

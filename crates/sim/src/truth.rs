@@ -137,6 +137,8 @@ pub struct Truth {
     pub config: Config,
     /// Virtual time in seconds since the start.
     pub now: f64,
+    /// Virtual time at which the server started.
+    pub started: f64,
     /// The engines, by index.
     pub engines: Vec<EngineTruth>,
     /// Requests rejected because too many waited.
@@ -163,10 +165,12 @@ pub struct LoraUse {
 pub struct EngineTruth {
     /// Sequences in the batch.
     pub running: u64,
-    /// Sequences waiting, those deferred included.
+    /// Sequences waiting, those deferred and those whose keys and values are on their way included.
     pub waiting: u64,
     /// Sequences that wait for a place among the LoRA adapters.
     pub deferred: u64,
+    /// Requests whose keys and values are on their way from the engine that computed them.
+    pub receiving: u64,
     /// Cache blocks that sequences hold. Blocks kept only in case a prefix returns count as free.
     pub kv_blocks_used: u64,
     /// Cache blocks.
@@ -175,14 +179,20 @@ pub struct EngineTruth {
     pub stopped: bool,
     /// Prompt tokens of sequences that got their first token, cached ones included.
     pub prompt_tokens: u64,
-    /// Of these, tokens found in the prefix cache.
+    /// Of these, tokens found in the prefix cache, or received from another engine.
     pub prompt_tokens_cached: u64,
+    /// Of these, tokens received from the engine that computed them.
+    pub prompt_tokens_received: u64,
     /// Tokens generated.
     pub generation_tokens: u64,
     /// Prompt tokens looked up in the prefix cache, counted at admission.
     pub prefix_queries: u64,
     /// Prompt tokens found there.
     pub prefix_hits: u64,
+    /// Prompt tokens not found there and asked from another engine, counted at admission.
+    pub received_queries: u64,
+    /// Prompt tokens that came from it.
+    pub received_hits: u64,
     /// Full prompt blocks looked up, as releases up to 0.8.5 count.
     pub prefix_query_blocks: u64,
     /// Blocks found.
@@ -199,6 +209,8 @@ pub struct EngineTruth {
     pub generation_throughput: f64,
     /// Seconds in which the engine was computing.
     pub busy_seconds: f64,
+    /// Of these, seconds that went into computing prompts.
+    pub prompt_seconds: f64,
     finished: Vec<(FinishReason, u64)>,
     observed: Vec<Observed>,
 }
@@ -223,14 +235,18 @@ impl EngineTruth {
             running: 0,
             waiting: 0,
             deferred: 0,
+            receiving: 0,
             kv_blocks_used: 0,
             kv_blocks: u64::from(config.kv_blocks),
             stopped: false,
             prompt_tokens: 0,
             prompt_tokens_cached: 0,
+            prompt_tokens_received: 0,
             generation_tokens: 0,
             prefix_queries: 0,
             prefix_hits: 0,
+            received_queries: 0,
+            received_hits: 0,
             prefix_query_blocks: 0,
             prefix_hit_blocks: 0,
             preemptions: 0,
@@ -242,6 +258,7 @@ impl EngineTruth {
             prompt_throughput: 0.0,
             generation_throughput: 0.0,
             busy_seconds: 0.0,
+            prompt_seconds: 0.0,
             finished: Vec::new(),
             observed: Quantity::ALL.into_iter().map(Observed::new).collect(),
         }

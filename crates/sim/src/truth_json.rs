@@ -53,7 +53,23 @@ pub(crate) fn truth_json(truth: &Truth) -> String {
     json
 }
 
-fn observed_json(observed: &Observed, json: &mut String) {
+/// `text` as a JSON string, quotes included.
+pub(crate) fn json_text(text: &str) -> String {
+    let mut json = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => json.push_str("\\\""),
+            '\\' => json.push_str("\\\\"),
+            '\n' => json.push_str("\\n"),
+            c if c < ' ' => _ = write!(json, "\\u{:04x}", u32::from(c)),
+            c => json.push(c),
+        }
+    }
+    json.push('"');
+    json
+}
+
+pub(crate) fn observed_json(observed: &Observed, json: &mut String) {
     let edges = observed.edges();
     let list = |numbers: Vec<String>| numbers.join(",");
     let cumulative = edges.iter().filter_map(|edge| observed.cumulative(*edge));
@@ -78,6 +94,11 @@ fn observed_json(observed: &Observed, json: &mut String) {
 mod tests {
     use super::*;
     use crate::{Config, Twin};
+
+    #[test]
+    fn text_is_escaped() {
+        assert_eq!(json_text("a\"b\\c\nd\u{1}é"), r#""a\"b\\c\nd\u0001é""#);
+    }
 
     #[test]
     fn the_truth_of_a_run_is_told_engine_by_engine() {

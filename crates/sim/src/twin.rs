@@ -1,14 +1,14 @@
 //! The twin: traffic in, engines at work, truth out, all in virtual time.
 
-use std::f64::consts::TAU;
-
-use crate::config::{Config, ConfigError, Length, Routing};
-use crate::engine::{Answer, Done, Engine, HangUp, Request};
+use crate::config::{Config, ConfigError, Routing};
+use crate::engine::{Done, Engine, Request};
+use crate::journal::Happening;
 use crate::random::Random;
-use crate::truth::{self, EngineTruth, FinishReason, HttpTruth, LoraUse, Truth};
+use crate::traffic::{self, Draw};
+use crate::truth::{self, EngineTruth, HttpTruth, LoraUse, Truth};
 
-const COMPLETIONS: &str = "/v1/completions";
-const CHAT: &str = "/v1/chat/completions";
+pub(crate) const COMPLETIONS: &str = "/v1/completions";
+pub(crate) const CHAT: &str = "/v1/chat/completions";
 
 /// Most seconds that one call of [`Twin::advance`] may ask for; a longer one is cut. It bounds the
 /// time of a call, not the life of a twin.
@@ -49,10 +49,15 @@ impl Twin {
     /// # Errors
     /// The first field of the configuration that makes no sense.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
+        Self::starting_at(config, 0.0)
+    }
+
+    /// A twin that starts, empty, when it is `now` already.
+    pub(crate) fn starting_at(config: Config, now: f64) -> Result<Self, ConfigError> {
         config.check()?;
         let mut twin = Self {
             engines: (0..config.engines)
-                .map(|index| Engine::new(&config, index))
+                .map(|index| Engine::new(&config, index, now))
                 .collect(),
             gaps: Random::new(config.seed, 1),
             shapes: Random::new(config.seed, 2),
@@ -62,7 +67,8 @@ impl Twin {
             next_engine: 0,
             done: Vec::new(),
             truth: Truth {
-                now: 0.0,
+                now,
+                started: now,
                 engines: (0..config.engines)
                     .map(|_| EngineTruth::new(&config))
                     .collect(),
@@ -70,7 +76,7 @@ impl Twin {
                 lora: vec![LoraUse {
                     running: 0,
                     waiting: 0,
-                    updated: 0.0,
+                    updated: now,
                 }],
                 http: (0..config.api_servers)
                     .map(|_| HttpTruth::default())
@@ -103,7 +109,7 @@ impl Twin {
     /// Lets virtual time pass until `time`, at most [`ADVANCE_SECONDS_MAX`] ahead; a time that has
     /// passed already changes nothing.
     pub fn advance_to(&mut self, time: f64) {
-        if time.is_nan() || time <= self.truth.now {
+        if time.is_nan() || time < self.truth.now {
             return;
         }
         let end = time.min(self.truth.now + ADVANCE_SECONDS_MAX);
@@ -202,6 +208,55 @@ impl Twin {
         Ok(())
     }
 
+    /// When something happens next of itself; infinity where nothing does.
+    pub(crate) fn next_at(&self) -> f64 {
+        self.next_event().map_or(f64::INFINITY, |(at, _)| at)
+    }
+
+    /// Keeps a journal from now on, for the caller of [`take_journal`](Self::take_journal).
+    pub(crate) fn keep_journal(&mut self) {
+        for engine in &mut self.engines {
+            engine.keep_journal();
+        }
+    }
+
+    /// What happened since the last call, moved to the end of `out`.
+    pub(crate) fn take_journal(&mut self, out: &mut Vec<Happening>) {
+        for engine in &mut self.engines {
+            engine.take_journal(out);
+        }
+    }
+
+    /// Takes in a request that arrives now from outside. False where too many wait already: then it
+    /// is rejected, and counted as such.
+    pub(crate) fn submit(&mut self, request: Request) -> bool {
+        let index = self.route();
+        let limit = self.truth.config.queue_limit;
+        if limit.is_some_and(|limit| self.engines[index].queue_len() >= limit as usize) {
+            self.truth.rejected += 1;
+            self.refuse(&request, "5xx");
+            return false;
+        }
+        let now = self.truth.now;
+        self.engines[index].arrive(
+            request,
+            &self.truth.config,
+            &mut self.truth.engines[index],
+            now,
+        );
+        true
+    }
+
+    /// Refuses a request that arrives now, as one that makes no sense.
+    pub(crate) fn refuse_bad(&mut self, request: &Request) {
+        self.refuse(request, "4xx");
+    }
+
+    /// Sequences waiting and running on all engines.
+    pub(crate) fn load(&self) -> usize {
+        self.engines.iter().map(Engine::load).sum()
+    }
+
     fn engine(&mut self, index: usize) -> Result<(&mut Engine, &mut EngineTruth), ConfigError> {
         self.engines
             .get_mut(index)
@@ -225,7 +280,7 @@ impl Twin {
     fn step_end(&mut self, index: usize) {
         let now = self.truth.now;
         let mut done = std::mem::take(&mut self.done);
-        self.engines[index].end_step(
+        self.engines[index].pass(
             &self.truth.config,
             &mut self.truth.engines[index],
             now,
@@ -239,45 +294,33 @@ impl Twin {
     }
 
     fn draw_arrival(&mut self) {
-        // A Poisson process whose rate changes is one of the highest rate, thinned out.
-        let traffic = &self.truth.config.traffic;
-        let highest = self.arrivals_per_second * (1.0 + traffic.swing);
-        let mut at = self.truth.now;
-        self.next_arrival = loop {
-            if highest <= 0.0 {
-                break f64::INFINITY;
-            }
-            at += self.gaps.exponential(1.0 / highest);
-            let phase = TAU * at / traffic.swing_seconds;
-            let rate = self.arrivals_per_second * (1.0 + traffic.swing * phase.sin());
-            if self.gaps.chance(rate / highest) {
-                break at;
-            }
-        };
+        self.next_arrival = traffic::next_arrival(
+            &self.truth.config.traffic,
+            self.arrivals_per_second,
+            self.truth.now,
+            &mut self.gaps,
+        );
     }
 
     fn arrival(&mut self) {
         self.draw_arrival();
-        let request = self.draw_request();
+        let config = &self.truth.config;
+        let request = Draw {
+            traffic: &config.traffic,
+            max_model_len: config.max_model_len,
+            lora: config.lora.as_ref(),
+            handlers: (CHAT, COMPLETIONS),
+        }
+        .request(self.next_id, self.truth.now, &mut self.shapes);
+        self.next_id += 1;
         if self
             .shapes
             .chance(self.truth.config.traffic.bad_request_share)
         {
-            return self.refuse(&request, "4xx");
+            self.refuse_bad(&request);
+        } else {
+            self.submit(request);
         }
-        let index = self.route();
-        let limit = self.truth.config.queue_limit;
-        if limit.is_some_and(|limit| self.engines[index].queue_len() >= limit as usize) {
-            self.truth.rejected += 1;
-            return self.refuse(&request, "5xx");
-        }
-        let now = self.truth.now;
-        self.engines[index].arrive(
-            request,
-            &self.truth.config,
-            &mut self.truth.engines[index],
-            now,
-        );
     }
 
     fn route(&mut self) -> usize {
@@ -292,67 +335,6 @@ impl Twin {
                 .enumerate()
                 .min_by_key(|(_, engine)| engine.load())
                 .map_or(0, |(index, _)| index),
-        }
-    }
-
-    fn draw_request(&mut self) -> Request {
-        let config = &self.truth.config;
-        let traffic = &config.traffic;
-        let random = &mut self.shapes;
-        let handler = if random.chance(traffic.chat_share) {
-            CHAT
-        } else {
-            COMPLETIONS
-        };
-        let streamed = random.chance(0.5);
-        let own = draw_length(traffic.prompt_tokens, random);
-        let prefix = (traffic.shared_prefixes > 0 && random.chance(traffic.shared_prefix_share))
-            .then(|| {
-                (
-                    random.below(traffic.shared_prefixes) as usize,
-                    traffic.shared_prefix_tokens,
-                )
-            });
-        let prompt = own
-            .saturating_add(prefix.map_or(0, |(_, tokens)| tokens))
-            .min(config.max_model_len - 1);
-        let sequences = if random.chance(traffic.parallel_share) {
-            2 + random.below(3)
-        } else {
-            1
-        };
-        let room = config.max_model_len - prompt;
-        let answers: Vec<Answer> = (0..sequences)
-            .map(|_| {
-                let tokens = draw_length(traffic.output_tokens, random).min(room);
-                draw_answer(traffic, tokens, room, random)
-            })
-            .collect();
-        let hangs_up = sequences == 1 && random.chance(traffic.hang_up_share);
-        let longest = answers.iter().map(|a| a.tokens).max().unwrap_or(1);
-        let adapter = config
-            .lora
-            .as_ref()
-            .filter(|lora| random.chance(lora.share))
-            .map(|lora| {
-                let adapters = u32::try_from(lora.adapters.len()).unwrap_or(u32::MAX);
-                random.below(adapters) as usize
-            });
-        let id = self.next_id;
-        self.next_id += 1;
-        Request {
-            id,
-            arrival: self.truth.now,
-            prompt,
-            prefix,
-            adapter,
-            hang_up: HangUp {
-                after_tokens: hangs_up.then(|| 1 + random.below(longest)),
-                at: self.truth.now + traffic.patience_seconds,
-            },
-            sequences: answers,
-            handler,
-            streamed,
         }
     }
 
@@ -428,56 +410,6 @@ fn check_factor(factor: f64) -> Result<(), ConfigError> {
     }
 }
 
-fn draw_length(length: Length, random: &mut Random) -> u32 {
-    let drawn = random
-        .log_normal(length.median, length.sigma)
-        .round()
-        .clamp(f64::from(length.min), f64::from(length.max));
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "clamped to the range of two u32"
-    )]
-    let tokens = drawn as u32;
-    tokens
-}
-
-fn draw_answer(
-    traffic: &crate::config::Traffic,
-    tokens: u32,
-    room: u32,
-    random: &mut Random,
-) -> Answer {
-    let mut at = random.unit();
-    for (share, reason) in [
-        (traffic.length_share, FinishReason::Length),
-        (traffic.abort_share, FinishReason::Abort),
-        (traffic.error_share, FinishReason::Error),
-        (traffic.repetition_share, FinishReason::Repetition),
-    ] {
-        if at < share {
-            let max_tokens = if reason == FinishReason::Length {
-                tokens
-            } else {
-                room
-            };
-            return Answer {
-                tokens,
-                max_tokens,
-                reason,
-            };
-        }
-        at -= share;
-    }
-    // A stop token came before the limit.
-    let max_tokens = tokens.saturating_mul(2 + random.below(3)).min(room);
-    Answer {
-        tokens,
-        max_tokens,
-        reason: FinishReason::Stop,
-    }
-}
-
-fn request_bytes(prompt: u32) -> u64 {
+pub(crate) fn request_bytes(prompt: u32) -> u64 {
     180 + 4 * u64::from(prompt)
 }

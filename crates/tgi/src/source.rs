@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokenpath_core::exposition::Format;
+use tokenpath_core::translate::Report;
 use tokenpath_core::{CollectError, Desc, Snapshot, Source, SourceId};
 use tokenpath_scrape::{Client, ClientOptions, Endpoint, Page, SetupError, verdict};
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::{Info, TgiOptions, TgiTranslator};
 
@@ -25,6 +26,8 @@ pub struct TgiSourceOptions {
     pub info_interval: Duration,
     /// Longest time for `/info`, which is asked for beside the page; 2 s by default.
     pub info_timeout: Duration,
+    /// How long a page that is there waits for `/info`; a quarter of a second by default.
+    pub info_grace: Duration,
     /// How long after a failure `/info` is left alone; 30 s by default.
     pub info_retry: Duration,
 }
@@ -37,6 +40,7 @@ impl Default for TgiSourceOptions {
             timeout: Duration::from_secs(10),
             info_interval: Duration::from_secs(300),
             info_timeout: Duration::from_secs(2),
+            info_grace: Duration::from_millis(250),
             info_retry: Duration::from_secs(30),
         }
     }
@@ -54,6 +58,7 @@ pub struct TgiSource {
     timeout: Duration,
     info_interval: Duration,
     info_timeout: Duration,
+    info_grace: Duration,
     info_retry: Duration,
     state: Mutex<State>,
 }
@@ -81,6 +86,7 @@ impl TgiSource {
             timeout: options.timeout,
             info_interval: options.info_interval,
             info_timeout: options.info_timeout,
+            info_grace: options.info_grace,
             info_retry: options.info_retry,
             state: Mutex::new(State {
                 translator: TgiTranslator::new(options.tgi),
@@ -105,6 +111,13 @@ impl TgiSource {
     }
 }
 
+impl TgiSource {
+    /// What became of each family of the newest page that had something new.
+    pub async fn report(&self) -> Report {
+        self.state.lock().await.translator.report().clone()
+    }
+}
+
 impl Source for TgiSource {
     fn id(&self) -> &SourceId {
         &self.id
@@ -123,10 +136,19 @@ impl Source for TgiSource {
             info_due,
         } = &mut *state;
         let now = Instant::now();
-        let (read, info) = tokio::join!(
-            self.client.get(page, now + self.timeout),
-            self.info(info_page, *info_due, now),
-        );
+        let (read, info) = {
+            let read = self.client.get(page, now + self.timeout);
+            let info = self.info(info_page, *info_due, now);
+            tokio::pin!(read, info);
+            let both = tokio::select! {
+                info = &mut info => (read.await, info),
+                // The page does not wait for what it can do without.
+                read = &mut read => {
+                    (read, timeout(self.info_grace, info).await.unwrap_or(Some(None)))
+                }
+            };
+            both
+        };
         match info {
             Some(Some(info)) => {
                 translator.set_info(&info);

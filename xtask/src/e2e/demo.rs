@@ -138,10 +138,10 @@ impl Demo {
         if let Err(why) = tools::prometheus() {
             return Ok(Verdict::Skipped(why));
         }
-        let twins = self.twins()?;
-        let before = twins
+        let models = self.models()?;
+        let before = models
             .iter()
-            .map(Twin::first_tokens)
+            .map(Model::first_tokens)
             .collect::<Result<Vec<_>>>()?;
         let mut prometheus = Prometheus::scraping(self.address)?;
         let limit = Duration::from_secs(90);
@@ -153,48 +153,49 @@ impl Demo {
         })?;
         // Enough requests that one more or less does not move the quantile by a bucket.
         let requests = format!("sum by (model_name) (increase({TTFT}_count[1m]))");
-        prometheus.ask(&requests, limit, |models| {
-            models.len() == twins.len() && models.iter().all(|model| model.value >= 100.0)
+        prometheus.ask(&requests, limit, |answer| {
+            answer.len() == models.len() && answer.iter().all(|model| model.value >= 100.0)
         })?;
-        let estimates = prometheus.ask(QUANTILE, limit, |models| {
-            models.len() == twins.len() && models.iter().all(|model| model.value.is_finite())
+        let estimates = prometheus.ask(QUANTILE, limit, |answer| {
+            answer.len() == models.len() && answer.iter().all(|model| model.value.is_finite())
         })?;
         let mut seen = Vec::new();
-        for (twin, before) in twins.iter().zip(&before) {
+        for (model, before) in models.iter().zip(&before) {
             let estimate = estimates
                 .iter()
                 .find(|series| {
-                    series.label("model_name") == Some(&twin.model)
+                    series.label("model_name") == Some(&model.name)
                         && series.label("backend") == Some("vllm")
                 })
-                .ok_or_else(|| format!("no answer for {}: {estimates:?}", twin.model))?
+                .ok_or_else(|| format!("no answer for {}: {estimates:?}", model.name))?
                 .value;
-            let real = twin.quantile_bucket(before, &twin.first_tokens()?)?;
-            let estimated = twin.edges.partition_point(|edge| *edge < estimate);
+            let real = model.quantile_bucket(before, &model.first_tokens()?)?;
+            let estimated = model.edges.partition_point(|edge| *edge < estimate);
             ensure!(
                 estimated.abs_diff(real) <= 1,
                 "{}: Prometheus says {estimate} s (bucket {estimated}), the twin measured bucket {real} of {:?}",
-                twin.model,
-                twin.edges
+                model.name,
+                model.edges
             );
-            let up_to = twin
+            let up_to = model
                 .edges
                 .get(real)
                 .map_or_else(|| "+Inf".to_owned(), f64::to_string);
             seen.push(format!(
                 "{} {estimate:.3} s (really in the bucket up to {up_to} s)",
-                twin.model
+                model.name
             ));
         }
         let samples = samples.first().map_or(0.0, |one| one.value);
         passed(format!("{}; {samples} samples a scrape", seen.join(", ")))
     }
 
-    /// The simulated servers, as the demo names them, and what our page says of each.
-    fn twins(&mut self) -> Result<Vec<Twin>> {
+    /// The models whose time to first token is on our page, with the simulated servers of each as the
+    /// demo names them.
+    fn models(&mut self) -> Result<Vec<Model>> {
         let said = self.program.said();
         let samples = self.samples()?;
-        let mut twins = Vec::new();
+        let mut models: Vec<Model> = Vec::new();
         for word in said.split_whitespace() {
             let Some(target) = word.strip_prefix("twin=http://") else {
                 continue;
@@ -205,57 +206,69 @@ impl Demo {
                         && sample.label("target") == Some(target)
                 })
             };
-            let model = buckets()
-                .find_map(|sample| sample.label("model_name"))
-                .ok_or_else(|| format!("the page has nothing of the twin at {target}"))?;
+            // An engine that has no time to first token has none to compare.
+            let Some(name) = buckets().find_map(|sample| sample.label("model_name")) else {
+                continue;
+            };
             let mut edges: Vec<f64> = buckets()
                 .filter_map(|sample| sample.label("le")?.parse().ok())
                 .filter(|edge: &f64| edge.is_finite())
                 .collect();
             edges.sort_by(f64::total_cmp);
             edges.dedup();
-            twins.push(Twin {
-                address: target.parse()?,
-                model: model.to_owned(),
-                edges,
-            });
+            let address = target.parse()?;
+            match models.iter_mut().find(|model| model.name == name) {
+                Some(model) => {
+                    ensure!(model.edges == edges, "servers of {name} have other edges");
+                    model.servers.push(address);
+                }
+                None => models.push(Model {
+                    name: name.to_owned(),
+                    servers: vec![address],
+                    edges,
+                }),
+            }
         }
         ensure!(
-            !twins.is_empty(),
+            !models.is_empty(),
             "the demo does not say where its twins are:\n{said}"
         );
-        Ok(twins)
+        Ok(models)
     }
 }
 
-/// A simulated server.
-struct Twin {
-    address: SocketAddr,
-    model: String,
-    /// The finite edges of its histogram on our page.
+/// A model, and the simulated servers of it.
+struct Model {
+    name: String,
+    servers: Vec<SocketAddr>,
+    /// The finite edges of their histograms on our page.
     edges: Vec<f64>,
 }
 
-/// How many first tokens came within each edge of a twin, and how many in all.
+/// How many first tokens came within each edge of a model, and how many in all.
 struct FirstTokens {
     within: Vec<u64>,
     all: u64,
 }
 
-impl Twin {
-    /// What really happened so far, over all engines, from the twin itself.
+impl Model {
+    /// What really happened so far, over all engines, from the twins themselves.
     fn first_tokens(&self) -> Result<FirstTokens> {
-        let answer = http::get(self.address, "/debug/truth", &[])?;
-        ensure!(answer.status == 200, "{}: {}", answer.status, answer.body);
-        let truth: Value = serde_json::from_str(&answer.body)?;
         let mut sum = FirstTokens {
             within: vec![0; self.edges.len()],
             all: 0,
         };
-        let engines = truth["engines"]
-            .as_array()
-            .ok_or("a truth without engines")?;
-        for engine in engines {
+        let mut engines = Vec::new();
+        for server in &self.servers {
+            let answer = http::get(*server, "/debug/truth", &[])?;
+            ensure!(answer.status == 200, "{}: {}", answer.status, answer.body);
+            let mut truth: Value = serde_json::from_str(&answer.body)?;
+            let of_server = truth["engines"]
+                .as_array_mut()
+                .ok_or("a truth without engines")?;
+            engines.append(of_server);
+        }
+        for engine in &engines {
             let observed = &engine["time_to_first_token_seconds"];
             let edges = numbers(&observed["edges"])?;
             let cumulative = numbers(&observed["cumulative"])?;
@@ -276,7 +289,7 @@ impl Twin {
     /// The bucket of the 95th percentile of what happened in between.
     fn quantile_bucket(&self, before: &FirstTokens, after: &FirstTokens) -> Result<usize> {
         let all = after.all - before.all;
-        ensure!(all > 0, "nothing happened at {}", self.address);
+        ensure!(all > 0, "no first token of {}", self.name);
         // 0.95 of all, rounded up.
         let rank = (all * 95).div_ceil(100);
         Ok(after

@@ -10,6 +10,7 @@
 //!
 //! What a dialect names and the snapshot lacks is absent: nothing is made up.
 
+mod reference;
 mod row;
 mod spoken;
 mod tables;

@@ -22,6 +22,9 @@ pub enum Quantity {
     Diff(Text, Text),
     /// Both together.
     Sum(Text, Text),
+    /// Of a family's series that differ in one label only: the number that this label has in the one
+    /// with the largest value. The code of the newest event, where the family is the time of each.
+    LabelOfLargest(Text, Text),
 }
 
 impl Quantity {
@@ -32,7 +35,8 @@ impl Quantity {
             Self::Family(family)
             | Self::Ratio(family, _)
             | Self::Diff(family, _)
-            | Self::Sum(family, _) => family,
+            | Self::Sum(family, _)
+            | Self::LabelOfLargest(family, _) => family,
         }
     }
 
@@ -40,7 +44,7 @@ impl Quantity {
     #[must_use]
     pub fn second(&self) -> Option<&str> {
         match self {
-            Self::Family(_) => None,
+            Self::Family(_) | Self::LabelOfLargest(..) => None,
             Self::Ratio(_, second) | Self::Diff(_, second) | Self::Sum(_, second) => Some(second),
         }
     }
@@ -53,6 +57,9 @@ impl fmt::Display for Quantity {
             Self::Ratio(first, second) => write!(f, "ratio({first}, {second})"),
             Self::Diff(first, second) => write!(f, "diff({first}, {second})"),
             Self::Sum(first, second) => write!(f, "sum({first}, {second})"),
+            Self::LabelOfLargest(family, label) => {
+                write!(f, "label_of_largest({family}, {label})")
+            }
         }
     }
 }
@@ -84,6 +91,12 @@ impl Matcher {
             value: value.into(),
             equal: false,
         }
+    }
+
+    /// The name of the label.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.label
     }
 
     /// Whether it holds for a set of labels, given as a look-up by name.
@@ -251,6 +264,19 @@ impl Row {
         Self::of(quantity, name.into(), kind)
     }
 
+    /// The number that `label` has in the series of `family` with the largest value, among those that
+    /// differ in it only.
+    #[must_use]
+    pub fn label_of_largest(
+        family: impl Into<Text>,
+        label: impl Into<Text>,
+        name: impl Into<Text>,
+        kind: MetricType,
+    ) -> Self {
+        let quantity = Quantity::LabelOfLargest(family.into(), label.into());
+        Self::of(quantity, name.into(), kind)
+    }
+
     /// What goes out instead where the quantity so far is absent: for engines that measure the same
     /// thing in one of several ways. Series by series, the first quantity that has a value counts.
     #[must_use]
@@ -377,6 +403,13 @@ impl Row {
     #[must_use]
     pub fn label_rules(&self) -> &[LabelRule] {
         &self.labels
+    }
+
+    /// The labels that are added, with their values.
+    pub fn constants(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+        self.constants
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
     }
 
     /// What values are multiplied by.

@@ -39,16 +39,9 @@ pub struct Giver {
 
 impl Giver {
     fn of(dialect: &Dialect, row: &Row) -> Self {
-        let when: String = row.matchers.iter().map(|m| format!(" when {m}")).collect();
-        let factor = match row.factor {
-            factor if factor.to_bits() == 1.0_f64.to_bits() => String::new(),
-            factor => format!(" × {factor}"),
-        };
-        let quantities: Vec<String> = row.quantities().map(ToString::to_string).collect();
-        let (quantities, name, kind) = (quantities.join(" or "), &row.name, row.kind);
         Self {
             dialect: dialect.name().into(),
-            row: format!("{quantities}{factor}{when} as {kind} {name}").into(),
+            row: row.to_string().into(),
         }
     }
 

@@ -21,6 +21,7 @@ mod text;
 
 pub use check::{Finding, FindingKind, check};
 pub use chunked::ChunkedParser;
+pub(crate) use encoder::SeriesLabels;
 pub use encoder::{Encoder, Part, Refused};
 pub use entry::{Entry, Exemplar, Labels, Sample};
 pub use error::{Excerpt, ParseError, ParseErrorKind};

@@ -30,6 +30,7 @@ pub(crate) fn value_at(page: &[u8], from: usize, to: usize) -> Result<f64, Numbe
 }
 
 /// `digits` and `digits.0`, which is most of what engines send: exact without rounding up to 2^53.
+/// (Casts go through `i64`, for which machines have an instruction.)
 #[inline(always)]
 #[expect(
     clippy::cast_precision_loss,
@@ -43,12 +44,12 @@ fn small_integer(page: &[u8], from: usize, to: usize) -> Option<f64> {
     };
     let len = to - from;
     if len.wrapping_sub(1) < 8 {
-        return eight_digits(page, to, len).map(|n| n as f64);
+        return eight_digits(page, to, len).map(|n| n.cast_signed() as f64);
     }
     if len.wrapping_sub(1) < 15 {
         let low = eight_digits(page, to, 8)?;
         let high = eight_digits(page, to - 8, len - 8)?;
-        return Some((high * 100_000_000 + low) as f64);
+        return Some((high * 100_000_000 + low).cast_signed() as f64);
     }
     None
 }
@@ -126,17 +127,91 @@ fn decimal(text: &[u8]) -> Result<f64, NumberFault> {
         return exact(text);
     };
     let power = exponent - fraction;
-    let scale = POWERS.get(power.unsigned_abs() as usize);
-    let Some(scale) = scale.filter(|_| mantissa <= 1 << 53) else {
-        return exact(text);
-    };
-    let mantissa = mantissa as f64;
-    let value = if power < 0 {
-        mantissa / scale
-    } else {
-        mantissa * scale
+    let scale = POWERS
+        .get(power.unsigned_abs() as usize)
+        .filter(|_| mantissa <= 1 << 53);
+    let value = match scale {
+        Some(scale) => {
+            let mantissa = mantissa.cast_signed() as f64;
+            if power < 0 {
+                mantissa / scale
+            } else {
+                mantissa * scale
+            }
+        }
+        None => match divided(mantissa, power) {
+            Some(value) => value,
+            None => return exact(text),
+        },
     };
     Ok(if negative { -value } else { value })
+}
+
+/// 2^`scale` / 10^*k*, rounded down to 128 bits.
+#[derive(Clone, Copy)]
+struct Reciprocal {
+    bits: u128,
+    scale: u32,
+}
+
+/// Reciprocals of 10^0 to 10^19.
+const RECIPROCALS: [Reciprocal; 20] = {
+    let mut all = [Reciprocal { bits: 0, scale: 0 }; 20];
+    let mut power = 1u64;
+    let mut k = 0;
+    while k < 20 {
+        let scale = 127 + (u64::BITS - power.leading_zeros());
+        // Long division of 2^scale, bit by bit.
+        let mut bits = 0u128;
+        let mut rest = 1u128;
+        let mut n = 0;
+        while n < scale {
+            rest <<= 1;
+            bits <<= 1;
+            if rest >= power as u128 {
+                rest -= power as u128;
+                bits |= 1;
+            }
+            n += 1;
+        }
+        all[k] = Reciprocal { bits, scale };
+        power = power.wrapping_mul(10);
+        k += 1;
+    }
+    all
+};
+
+/// `mantissa` / 10^-`power`, correctly rounded, by multiplying with a reciprocal of 128 bits; `None`
+/// where these do not decide how to round, and for powers that have no reciprocal here.
+///
+/// The reciprocal is less than one of its last bits too small. So the product, cut to its upper 128
+/// bits, is less than two of those bits too small, and less than four after normalizing. Rounding
+/// to 53 bits looks at 75 bits below: only where these are that close under the middle or the end can
+/// it go either way. The middle itself and exact results are among those.
+#[inline]
+#[expect(clippy::cast_precision_loss, reason = "53 bits: the cast is exact")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "each part is shifted to fit"
+)]
+fn divided(mantissa: u64, power: i32) -> Option<f64> {
+    const BELOW: u32 = 75;
+    const MIDDLE: u128 = 1 << (BELOW - 1);
+    const CLOSE: u128 = 8;
+    let Reciprocal { bits, scale } = *RECIPROCALS.get(usize::try_from(-power).ok()?)?;
+    let zeros = mantissa.leading_zeros();
+    let m = u128::from(mantissa.checked_shl(zeros)?);
+    let product = m * (bits >> 64) + ((m * u128::from(bits as u64)) >> 64);
+    let shift = product.leading_zeros();
+    let product = product << shift;
+    let below = product & ((1 << BELOW) - 1);
+    if below.abs_diff(MIDDLE) <= CLOSE || below >= (1 << BELOW) - CLOSE {
+        return None;
+    }
+    let rounded = (product >> BELOW) as u64 + u64::from(below > MIDDLE);
+    let exponent = (64 + BELOW).cast_signed() - (shift + zeros + scale).cast_signed();
+    let scale = f64::from_bits(u64::try_from(1023 + exponent).ok()? << 52);
+    Some(rounded.cast_signed() as f64 * scale)
 }
 
 /// Takes the digits in front of `rest` into `mantissa`; gives how many there were. Beyond 19 of them
@@ -275,6 +350,55 @@ mod tests {
                 value(text.as_bytes()).map(f64::to_bits),
                 Ok(f64::NAN.to_bits())
             );
+        }
+    }
+
+    /// Numbers whose digits do not fit a float, at and beside the middle between two of them.
+    #[test]
+    fn long_mantissas_are_rounded_as_the_standard_library_does() {
+        let mut state = 0x0123_4567_89ab_cdef_u64;
+        for n in 0..200_000 {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let digits = (state >> (n % 12)).to_string();
+            let point = 1 + n % digits.len().max(2).min(digits.len());
+            let (whole, fraction) = digits.split_at(point.min(digits.len()));
+            let text = match n % 3 {
+                0 => format!("{whole}.{fraction}"),
+                1 => format!("{whole}.{fraction}e-{:02}", n % 7),
+                _ => format!("-{whole}.{fraction}e+0{}", n % 10),
+            };
+            let want: f64 = text.parse().unwrap();
+            assert_eq!(
+                value(text.as_bytes()).map(f64::to_bits),
+                Ok(want.to_bits()),
+                "{text}"
+            );
+        }
+        for float in [
+            9_007_199_254_740_993_u64,
+            9_007_199_254_740_994,
+            18_014_398_509_481_985,
+        ] {
+            for digits in [
+                float * 2 - 1,
+                float * 2,
+                float * 2 + 1,
+                float * 5,
+                float * 10,
+                float * 10 + 5,
+            ] {
+                for k in 0..20 {
+                    let text = format!("{digits}e-{k}");
+                    let want: f64 = text.parse().unwrap();
+                    assert_eq!(
+                        value(text.as_bytes()).map(f64::to_bits),
+                        Ok(want.to_bits()),
+                        "{text}"
+                    );
+                }
+            }
         }
     }
 

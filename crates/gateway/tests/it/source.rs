@@ -1,10 +1,14 @@
 //! The source against a gateway on loopback, with and without the right to read it.
 
 use std::fs;
+use std::time::Duration;
 
-use tokenpath_core::{Reason, Snapshot, Source};
+use tokenpath_core::exposition::Format;
+use tokenpath_core::{BoxSource, Reason, Snapshot, Source};
 use tokenpath_gateway::{GatewaySource, GatewaySourceOptions};
+use tokenpath_scrape::runner::{Exporter, SourceOptions};
 use tokenpath_scrape::{Auth, ClientOptions, Credential, Secret};
+use tokio::time::Instant;
 
 use crate::http::{Answer, Request, Server};
 use crate::page::recorded;
@@ -110,5 +114,31 @@ async fn an_idle_controller_is_up_and_others_are_not_gateways() {
             .collect(&mut Snapshot::new())
             .await;
         assert_eq!(result.err().map(|error| error.reason()), reason, "{text}");
+    }
+}
+
+/// What the runner makes of it: the count of folded values, over readings.
+#[tokio::test]
+async fn folded_ids_are_counted_on_the_page() {
+    let server = Server::start(|_| {
+        (
+            200,
+            recorded("epp", "gen3-llm-d-router-0.10.txt").into_bytes(),
+        )
+    });
+    let mut options = GatewaySourceOptions::default();
+    options.gateway.fairness_limit = 1;
+    let source = GatewaySource::new(server.url().parse().unwrap(), options).unwrap();
+    let target = source.id().target().to_owned();
+    let mut exporter = Exporter::new();
+    exporter.add(BoxSource::new(source), SourceOptions::new());
+    for _ in 0..2 {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let page = exporter.page(Format::Text004, deadline).await;
+        let page = String::from_utf8(page).unwrap();
+        let line = format!(
+            "tokenpath_labels_folded_total{{backend=\"gateway\",label=\"fairness_id\",target=\"{target}\"}} 2"
+        );
+        assert!(page.contains(&line), "{page}");
     }
 }

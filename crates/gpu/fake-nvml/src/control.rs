@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -155,9 +156,14 @@ impl State {
         if self.seen == Some(seen) {
             return;
         }
-        if let Ok(text) = fs::read_to_string(path) {
-            self.control = Control::parse(&text);
-            self.seen = Some(seen);
+        let Ok(text) = fs::read_to_string(path) else {
+            return;
+        };
+        self.seen = Some(seen);
+        // A file that a person is still writing must not end the program that loaded us.
+        match catch_unwind(|| Control::parse(&text)) {
+            Ok(control) => self.control = control,
+            Err(_) => eprintln!("{}: not understood, the last one stands", path.display()),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! XID errors, as events that are looked for without waiting.
 
-use nvml_wrapper::bitmasks::event::EventTypes;
 use nvml_wrapper::enums::event::XidError;
 use nvml_wrapper::{Device, EventSet};
 
@@ -43,19 +42,35 @@ impl<'n> Events<'n> {
         Some(codes)
     }
 
+    /// NVML has events on Linux only.
+    #[cfg(not(target_os = "linux"))]
+    fn register(_: &Device<'n>) -> Self {
+        Self::Unsupported
+    }
+
+    #[cfg(target_os = "linux")]
     fn register(device: &Device<'n>) -> Self {
+        use nvml_wrapper::bitmasks::event::EventTypes;
+        use nvml_wrapper::error::NvmlError;
+
+        use super::call_error;
+        use crate::device::CallError;
+
         let xid = EventTypes::CRITICAL_XID_ERROR;
-        let supported = device
-            .supported_event_types()
-            .is_ok_and(|types| types.contains(xid));
-        if !supported {
-            return Self::Unsupported;
+        let types = device.supported_event_types();
+        let set = types.and_then(|types| match types.contains(xid) {
+            true => device.nvml().create_event_set(),
+            false => Err(NvmlError::NotSupported),
+        });
+        let registered = set.and_then(|set| {
+            let registered = device.register_events(xid, set);
+            registered.map_err(|error| error.error)
+        });
+        match registered.map_err(call_error) {
+            Ok(set) => Self::Registered(set),
+            Err(CallError::NotSupported) => Self::Unsupported,
+            // Not an answer: to be asked again.
+            Err(_) => Self::NotAsked,
         }
-        device
-            .nvml()
-            .create_event_set()
-            .ok()
-            .and_then(|set| device.register_events(xid, set).ok())
-            .map_or(Self::Unsupported, Self::Registered)
     }
 }

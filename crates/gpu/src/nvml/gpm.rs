@@ -1,6 +1,5 @@
 //! Performance counters of the hardware (GPM): each number comes from two samples some time apart.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use nvml_wrapper::enums::gpm::GpmMetricId;
@@ -33,37 +32,53 @@ const GPM: [(GpmMetricId, Q); 16] = [
     (GpmMetricId::NvlinkTotalRxPerSec, Q::GpmNvlinkReceive),
 ];
 
-/// A GPM sample and when it was taken.
+/// A GPM sample, when it was taken, and what it told together with the one before.
 pub(super) struct Spaced<'n> {
     sample: GpmSample<'n>,
     taken: Instant,
+    told: [Option<f64>; GPM.len()],
 }
 
 /// Takes a sample and says what happened since the one before.
+///
+/// Where that one is too recent (a short period, a thread that was late) it stays, and what it told
+/// is told again: it is younger than the spacing.
 pub(super) fn step<'n>(
     device: &Device<'n>,
     before: &mut Option<Spaced<'n>>,
     numbers: &mut Numbers,
     sample: impl FnOnce(&Device<'n>) -> Result<GpmSample<'n>, NvmlError>,
 ) {
-    if let Some(before) = before {
-        // The period is no shorter, so at most the jitter of a thread is slept off here.
-        thread::sleep(GPM_SPACING.saturating_sub(before.taken.elapsed()));
+    let due = |before: &Spaced<'_>| before.taken.elapsed() >= GPM_SPACING;
+    if before.as_ref().is_none_or(due) {
+        let fresh = sample(device).ok().map(|sample| Spaced {
+            told: before
+                .as_ref()
+                .map_or([None; GPM.len()], |before| between(device, before, &sample)),
+            sample,
+            taken: Instant::now(),
+        });
+        *before = fresh;
     }
-    let Ok(sample) = sample(device) else {
-        *before = None;
-        return;
-    };
-    let taken = Instant::now();
-    if let Some(before) = before {
-        let ids = GPM.map(|(id, _)| id);
-        if let Ok(metrics) = gpm_metrics_get(device.nvml(), &before.sample, &sample, &ids) {
-            for (metric, (_, quantity)) in metrics.into_iter().zip(GPM) {
-                if let Ok(metric) = metric {
-                    numbers.put(quantity, metric.value);
-                }
-            }
+    let told = before.iter().flat_map(|before| before.told);
+    for (value, (_, quantity)) in told.zip(GPM) {
+        if let Some(value) = value {
+            numbers.put(quantity, value);
         }
     }
-    *before = Some(Spaced { sample, taken });
+}
+
+fn between<'n>(
+    device: &Device<'n>,
+    before: &Spaced<'n>,
+    after: &GpmSample<'n>,
+) -> [Option<f64>; GPM.len()] {
+    let ids = GPM.map(|(id, _)| id);
+    let mut told = [None; GPM.len()];
+    if let Ok(metrics) = gpm_metrics_get(device.nvml(), &before.sample, after, &ids) {
+        for (value, metric) in told.iter_mut().zip(metrics) {
+            *value = metric.ok().map(|metric| metric.value);
+        }
+    }
+    told
 }

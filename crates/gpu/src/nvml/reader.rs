@@ -100,6 +100,10 @@ impl<'r, 'n> Reader<'r, 'n> {
         if let Some(memory) = self.note(memory(device)) {
             memory.put(&mut self.reading.numbers);
         }
+        if self.lost.is_some() {
+            // Every further call would only wait for the same answer.
+            return;
+        }
         if let Some(rates) = self.note(device.utilization_rates().map_err(call_error)) {
             self.reading.numbers.put_u32(Q::UtilizationGpu, rates.gpu);
             self.reading
@@ -213,6 +217,7 @@ impl<'r, 'n> Reader<'r, 'n> {
             (Q::ThresholdSlowdown, TemperatureThreshold::Slowdown),
             (Q::ThresholdMemoryMax, TemperatureThreshold::MemoryMax),
             (Q::ThresholdGpuMax, TemperatureThreshold::GpuMax),
+            (Q::ThresholdTarget, TemperatureThreshold::AcousticCurr),
         ] {
             self.try_u32(quantity, device.temperature_threshold(threshold));
         }

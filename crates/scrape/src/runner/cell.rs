@@ -52,10 +52,12 @@ pub struct SourceStatus {
 }
 
 /// Counts over all readings of a source.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Totals {
     pub(super) errors: [u64; Reason::ALL.len()],
     pub(super) dropped: [u64; DropReason::ALL.len()],
+    /// Values folded, by label.
+    pub(super) folded: Vec<(&'static str, u64)>,
     pub(super) skipped: u64,
     pub(super) last_success: Option<SystemTime>,
 }
@@ -162,7 +164,7 @@ impl Cell {
     }
 
     pub(super) fn totals(&self) -> Totals {
-        self.reader.lock().totals
+        self.reader.lock().totals.clone()
     }
 
     pub(super) fn status(&self) -> SourceStatus {
@@ -365,6 +367,17 @@ impl State {
         let tally = reading.snapshot.tally();
         for reason in DropReason::ALL {
             self.totals.dropped[reason as usize] += tally.dropped(reason);
+        }
+        for (label, values) in tally.folded() {
+            match self
+                .totals
+                .folded
+                .iter_mut()
+                .find(|(known, _)| *known == label)
+            {
+                Some((_, total)) => *total += values,
+                None => self.totals.folded.push((label, values)),
+            }
         }
         match &reading.result {
             Ok(()) => {

@@ -44,6 +44,8 @@ families! {
         "Whether the configuration file was valid when it was last read; absent without one.";
     CONFIG_SUCCESS_TIME = "tokenpath_config_last_reload_success_timestamp_seconds", Gauge, Seconds, &[],
         "When the configuration file was last read with success.";
+    FOLDED = "tokenpath_labels_folded_total", Counter, None, &["backend", "target", "label"],
+        "Values of a label that share one series because there were more than its limit.";
     PROCESS_CPU = "process_cpu_seconds_total", Counter, Seconds, &[],
         "Processor time of this exporter, user and system.";
     PROCESS_RESIDENT = "process_resident_memory_bytes", Gauge, Bytes, &[],

@@ -8,8 +8,8 @@ use tokenpath_core::{DropReason, Label, Reason, Snapshot};
 use super::cell::{Cell, Outcome, unix_seconds};
 use super::families::{
     BUILD_INFO, CERTIFICATE, CONFIG_SUCCESS_TIME, CONFIG_SUCCESSFUL, DROPPED, DURATION, ERRORS,
-    LAST_SUCCESS, PROCESS_CPU, PROCESS_MAX_FDS, PROCESS_OPEN_FDS, PROCESS_RESIDENT, PROCESS_START,
-    PROCESS_THREADS, PROCESS_VIRTUAL, SAMPLES, SKIPPED, UNMAPPED, UP,
+    FOLDED, LAST_SUCCESS, PROCESS_CPU, PROCESS_MAX_FDS, PROCESS_OPEN_FDS, PROCESS_RESIDENT,
+    PROCESS_START, PROCESS_THREADS, PROCESS_VIRTUAL, SAMPLES, SKIPPED, UNMAPPED, UP,
 };
 use super::process;
 use super::{Reload, SourceKey};
@@ -64,6 +64,11 @@ fn write_source(out: &mut Snapshot, labels: &[Label<'_>], cell: &Cell, outcome: 
             .sample(labels, unix_seconds(success));
     }
     out.family(&SKIPPED).sample(labels, totals.skipped as f64);
+    for (label, folded) in &totals.folded {
+        let mut folding = labels.to_vec();
+        folding.push(("label", label));
+        out.family(&FOLDED).sample(&folding, *folded as f64);
+    }
     let mut reasoned = labels.to_vec();
     reasoned.push(("reason", ""));
     let last = reasoned.len() - 1;

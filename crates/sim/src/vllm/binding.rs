@@ -103,8 +103,8 @@ static ROWS: &[Row] = &[
             label: "reason",
             value: |e, reason| {
                 float(match reason {
-                    "capacity" => e.waiting - e.deferred,
-                    _ => e.deferred,
+                    "capacity" => e.waiting - e.deferred - e.receiving,
+                    _ => e.deferred + e.receiving,
                 })
             },
         },
@@ -160,8 +160,14 @@ static ROWS: &[Row] = &[
         Engine(|e| float(e.prefix_queries)),
     ),
     row("vllm:prefix_cache_hits", Engine(|e| float(e.prefix_hits))),
-    row("vllm:external_prefix_cache_queries", Engine(|_| 0.0)),
-    row("vllm:external_prefix_cache_hits", Engine(|_| 0.0)),
+    row(
+        "vllm:external_prefix_cache_queries",
+        Engine(|e| float(e.received_queries)),
+    ),
+    row(
+        "vllm:external_prefix_cache_hits",
+        Engine(|e| float(e.received_hits)),
+    ),
     row("vllm:mm_cache_queries", Engine(|_| 0.0)),
     row("vllm:mm_cache_hits", Engine(|_| 0.0)),
     // Tokens.
@@ -174,7 +180,8 @@ static ROWS: &[Row] = &[
             value: |e, source| {
                 float(match source {
                     "local_compute" => e.prompt_tokens - e.prompt_tokens_cached,
-                    "local_cache_hit" => e.prompt_tokens_cached,
+                    "local_cache_hit" => e.prompt_tokens_cached - e.prompt_tokens_received,
+                    "external_kv_transfer" => e.prompt_tokens_received,
                     _ => 0,
                 })
             },
@@ -188,7 +195,13 @@ static ROWS: &[Row] = &[
         "vllm:prompt_tokens_cached_by_source",
         Label {
             label: "source",
-            value: |e, source| float(if source == "device" { e.prefix_hits } else { 0 }),
+            value: |e, source| {
+                float(match source {
+                    "device" => e.prefix_hits,
+                    "external_unspecified" => e.received_hits,
+                    _ => 0,
+                })
+            },
         },
     ),
     row(
@@ -327,7 +340,7 @@ static ROWS: &[Row] = &[
     // The process.
     row(
         "process_start_time_seconds",
-        Process(|t| t.config.start_unix_seconds),
+        Process(|t| t.config.start_unix_seconds + t.started),
     ),
     row(
         "process_cpu_seconds",

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::number::Style;
 use super::release::{Recorded, Release};
 use super::template::Template;
 use super::writer::Writer;
 use crate::config::Config;
+use crate::number::Style;
 use crate::truth::Truth;
 
 /// How a release writes its page: the recorded page it follows, and whether it runs as one process.

@@ -5,9 +5,9 @@
 //! ([`Layout`]). A new release is a file in `layouts/` and a line in `release.rs`; the tests then say
 //! which of its families have no row and which of its edges the twin does not keep.
 
+pub(crate) mod api;
 mod binding;
 mod layout;
-mod number;
 mod release;
 mod template;
 mod writer;

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::OnceLock;
 
-use super::number::Style;
 use super::template::Template;
+use crate::number::Style;
 
 /// One recorded page and what is particular to its release.
 struct Entry {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::number;
 use crate::{Config, FinishReason, Lora, Quantity, Speculation, Twin};
 
 /// A twin that has done a bit of everything: adapters, drafts, aborts.

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::binding::{self, Binding, Http, Needs, Row};
-use super::number::Nature;
 use super::release::{Generation, Recorded, Release};
 use super::template::{Family, Kind, Labels, Line, Part, Template, label};
+use crate::number::Nature;
 use crate::observed::Observed;
 use crate::truth::{EngineTruth, FinishReason, HttpTruth, LoraUse, Truth, float};
 
@@ -450,7 +450,7 @@ impl<'a> Writer<'a> {
     }
 
     fn created(&self) -> f64 {
-        self.truth.config.start_unix_seconds + CREATED_AFTER_SECONDS
+        self.truth.config.start_unix_seconds + self.truth.started + CREATED_AFTER_SECONDS
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokenpath_core::{Reason, Snapshot, Source};
 use tokenpath_tgi::{Info, TgiSource, TgiSourceOptions};
@@ -41,7 +41,12 @@ async fn page_and_info_become_one_snapshot() {
         "/info" => (200, info()),
         _ => (404, Vec::new()),
     });
-    let source = source(&server, "", TgiSourceOptions::default());
+    let options = TgiSourceOptions {
+        info_timeout: Duration::from_secs(60),
+        info_grace: Duration::from_secs(60),
+        ..TgiSourceOptions::default()
+    };
+    let source = source(&server, "", options);
     let mut out = Snapshot::new();
     for _ in 0..3 {
         source.collect(&mut out).await.unwrap();
@@ -60,6 +65,7 @@ async fn page_and_info_become_one_snapshot() {
         1,
         "it is kept"
     );
+    assert!(source.report().await.any_mapped());
     for family in out.shape().families() {
         let described = source.describe().iter().any(|desc| desc == family.desc());
         assert!(described, "{}", family.desc().name());
@@ -83,6 +89,9 @@ async fn info_that_fails_never_fails_the_page_and_is_asked_for_again() {
     let options = TgiSourceOptions {
         info_interval: Duration::ZERO,
         info_retry: Duration::ZERO,
+        // However busy the machine is.
+        info_timeout: Duration::from_secs(60),
+        info_grace: Duration::from_secs(60),
         ..TgiSourceOptions::default()
     };
     let source = source(&server, "/tgi/metrics", options);
@@ -100,6 +109,38 @@ async fn info_that_fails_never_fails_the_page_and_is_asked_for_again() {
         assert_eq!((known, unknown), expected, "{round}");
     }
     assert_eq!(asked.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test]
+async fn a_page_does_not_wait_for_info() {
+    let server = Server::start(|request| match request.path.as_str() {
+        "/metrics" => (200, page()),
+        _ => {
+            std::thread::sleep(Duration::from_secs(60));
+            (200, info())
+        }
+    });
+    let options = TgiSourceOptions {
+        info_timeout: Duration::from_secs(60),
+        timeout: Duration::from_secs(60),
+        ..TgiSourceOptions::default()
+    };
+    let source = source(&server, "", options);
+    let mut out = Snapshot::new();
+    let begin = Instant::now();
+    source.collect(&mut out).await.unwrap();
+    assert!(
+        begin.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        begin.elapsed()
+    );
+    assert_eq!(out.value("llm_requests_waiting", &[]), Some(0.0));
+    source.collect(&mut out).await.unwrap();
+    let asked = server.paths();
+    assert!(
+        asked.iter().filter(|path| *path == "/info").count() <= 1,
+        "later, not at once"
+    );
 }
 
 #[tokio::test]

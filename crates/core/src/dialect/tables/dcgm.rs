@@ -15,11 +15,6 @@ const NANO: f64 = 1e9;
 pub(super) fn dialect() -> Dialect {
     Dialect::new("dcgm", rows())
         .without(
-            "DCGM_FI_DEV_XID_ERRORS",
-            "DCGM gives the code that came last as the value; the model counts each code: \
-             gpu_xid_errors_total",
-        )
-        .without(
             "DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL",
             "its unit differs from release to release of DCGM: gpu_nvlink_transmit_bytes_total and \
              gpu_nvlink_receive_bytes_total are bytes",
@@ -237,7 +232,14 @@ fn errors() -> Vec<Row> {
             "1 if memory pages wait for a reboot to be retired.",
         ),
     ];
-    counted.chain(flags).collect()
+    let newest = Row::label_of_largest(
+        "gpu_xid_last_timestamp_seconds",
+        "xid",
+        "DCGM_FI_DEV_XID_ERRORS",
+        Gauge,
+    )
+    .help("Code of the XID error that came last.");
+    counted.chain(flags).chain([newest]).collect()
 }
 
 fn violations() -> Vec<Row> {

@@ -7,11 +7,7 @@ use crate::dialect::{Dialect, Matcher, Row};
 
 pub(super) fn dialect() -> Dialect {
     let rows = [limitador(), prefix_cache(), engines(), gateway(), devices()];
-    Dialect::new("documents", rows.concat()).without(
-        "dcgm_fi_dev_xid_errors",
-        "DCGM gives the code that came last as the value; the model counts each code: \
-             gpu_xid_errors_total",
-    )
+    Dialect::new("documents", rows.concat())
 }
 
 /// The label is the tenant, in the words of the dashboards. It is as much of a key as the operator

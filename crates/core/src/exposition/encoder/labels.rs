@@ -7,12 +7,12 @@ use crate::{Label, LabelSet, is_label_name};
 
 /// Labels of one series, each name once.
 #[derive(Debug, Default)]
-pub(super) struct Labels<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+pub(crate) struct Labels<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl<'a> Labels<'a> {
     /// The labels of the source and those of the series. Those of the source come from the operator
     /// or from us and win; the loser becomes `exported_…`.
-    pub(super) fn merge(
+    pub(crate) fn merge(
         constants: &'a LabelSet,
         series: impl Iterator<Item = Label<'a>> + Clone,
     ) -> Self {
@@ -120,7 +120,7 @@ impl<'a> Labels<'a> {
     }
 
     /// The labels in their order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = Label<'_>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Label<'_>> {
         self.0.iter().map(|(name, value)| (&**name, &**value))
     }
 

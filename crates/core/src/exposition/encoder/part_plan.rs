@@ -198,7 +198,7 @@ impl<'a> Render<'a> {
         let pairing = match quantity {
             Quantity::Ratio(..) => Pairing::Ratio,
             Quantity::Sum(..) => Pairing::Sum,
-            Quantity::Family(_) | Quantity::Diff(..) => Pairing::Diff,
+            _ => Pairing::Diff,
         };
         let second = match quantity.second() {
             None => None,
@@ -210,6 +210,13 @@ impl<'a> Render<'a> {
         };
         if !fits(desc) || second.is_some_and(|second| !fits(second.desc())) {
             self.plan.refused_families += 1;
+            return;
+        }
+        if let Quantity::LabelOfLargest(_, label) = quantity {
+            for series in family.series() {
+                self.candidate(&mut block, series, label, &target.voices);
+            }
+            self.push_block(block);
             return;
         }
         let partners = second.map(|second| self.by_identity(second));
@@ -283,18 +290,10 @@ impl<'a> Render<'a> {
         let Some(labels) = merged.spoken(voices, &joined) else {
             return;
         };
-        let mut text = String::new();
-        for (name, value) in labels.iter() {
-            let comma = if text.is_empty() { "" } else { "," };
-            text.push_str(comma);
-            text.push_str(name);
-            text.push_str("=\"");
-            text.push_str(&escape::label_value(value));
-            text.push('"');
-        }
+        let text = rendered(&labels);
         block.has_states &= labels.value(&block.name).is_some();
         block.identities.push(self.identities.of(&labels));
-        let rendered = match series.kind() {
+        let series = match series.kind() {
             SeriesKind::Value => {
                 let operand = match partner {
                     Some((second, how)) => Operand::Two([series.slot(), second], how),
@@ -305,7 +304,43 @@ impl<'a> Render<'a> {
             SeriesKind::Histogram(edges) => self.edges(block, &text, series.slot(), edges, true),
             SeriesKind::Summary(edges) => self.edges(block, &text, series.slot(), edges, false),
         };
-        block.series.push(rendered);
+        block.series.push(series);
+    }
+
+    /// One of several series that are one but for a label.
+    fn candidate(
+        &mut self,
+        block: &mut Block,
+        series: SeriesShape<'a>,
+        label: &str,
+        voices: &[Voice],
+    ) {
+        let number = series.label(label).and_then(|text| text.parse().ok());
+        let Some(number) = number.filter(|number: &f64| number.is_finite()) else {
+            return;
+        };
+        let others = series.labels().filter(|(name, _)| *name != label);
+        let merged = Labels::merge(self.labels, others);
+        let joined = |labels: &Labels<'_>, rule: &LabelRule| self.joined(labels, rule);
+        let Some(labels) = merged.spoken(voices, &joined) else {
+            return;
+        };
+        let identity = self.identities.of(&labels);
+        let known = block.identities.iter().position(|known| *known == identity);
+        if let Some(Series::Largest { candidates, .. }) =
+            known.and_then(|index| block.series.get_mut(index))
+        {
+            candidates.push((series.slot(), number));
+            return;
+        }
+        let text = rendered(&labels);
+        block.identities.push(identity);
+        let stem = self.stem(&block.name, "", &text);
+        block.series.push(Series::Largest {
+            stem,
+            candidates: vec![(series.slot(), number)],
+            factor: block.factor,
+        });
     }
 
     /// What a rule takes from the series of another family that agrees in a label. Of several that
@@ -406,6 +441,20 @@ impl<'a> Render<'a> {
             first
         })
     }
+}
+
+/// Labels as they stand between braces.
+fn rendered(labels: &Labels<'_>) -> String {
+    let mut text = String::new();
+    for (name, value) in labels.iter() {
+        let comma = if text.is_empty() { "" } else { "," };
+        text.push_str(comma);
+        text.push_str(name);
+        text.push_str("=\"");
+        text.push_str(&escape::label_value(value));
+        text.push('"');
+    }
+    text
 }
 
 fn tail(edge: f64) -> Tail {

@@ -35,6 +35,12 @@ pub(super) enum Series {
         how: Pairing,
         factor: f64,
     },
+    /// One line with the number that stands beside the slot with the largest value.
+    Largest {
+        stem: Stem,
+        candidates: Vec<(Slot, f64)>,
+        factor: f64,
+    },
     /// Edges, then sum, then count.
     Edges(Edges),
 }
@@ -149,6 +155,15 @@ impl Series {
                     write_value(value, *stem, source, rules, page, refused);
                 }
             }
+            Self::Largest {
+                stem,
+                candidates,
+                factor,
+            } => {
+                if let Some(number) = largest(candidates, source.snapshot) {
+                    write_value(scaled(number, *factor), *stem, source, rules, page, refused);
+                }
+            }
             Self::Edges(edges) if rules.values == Values::Histogram => {
                 edges.write_histogram(source, rules, page, refused);
             }
@@ -165,6 +180,10 @@ impl Series {
             Self::Pair { .. } => self
                 .pair(snapshot)
                 .is_some_and(|value| rules.values.allow(value)),
+            Self::Largest {
+                candidates, factor, ..
+            } => largest(candidates, snapshot)
+                .is_some_and(|number| rules.values.allow(scaled(number, *factor))),
             Self::Edges(edges) => edges.is_there(snapshot, rules),
         }
     }
@@ -187,6 +206,15 @@ impl Series {
         // Infinity over infinity, infinity less infinity: not derivable.
         (!value.is_nan()).then_some(value)
     }
+}
+
+/// The number beside the largest value that is there.
+fn largest(candidates: &[(Slot, f64)], snapshot: &Snapshot) -> Option<f64> {
+    let there = candidates
+        .iter()
+        .filter_map(|(slot, number)| Some((snapshot.get(*slot)?, *number)));
+    let newest = there.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
+    Some(newest.1)
 }
 
 #[inline]

@@ -20,6 +20,26 @@ impl Piece {
         self.length as usize
     }
 
+    /// The prefix and [`SLACK`] bytes behind it.
+    #[inline(always)]
+    pub(super) fn padded<'t>(&self, text: &'t [u8]) -> Option<&'t [u8]> {
+        let start = self.start as usize;
+        text.get(start..start + self.length() + SLACK)
+    }
+
+    /// A piece that stands nowhere.
+    pub(super) const GONE: Self = Self {
+        start: u32::MAX,
+        length: 0,
+        metadata: 0,
+        id: u32::MAX,
+    };
+
+    /// Whether this is [`GONE`](Self::GONE).
+    pub(super) const fn is_gone(&self) -> bool {
+        self.id == u32::MAX
+    }
+
     /// Length of the sample line up to its value.
     pub(super) const fn line(&self) -> usize {
         (self.length - self.metadata) as usize
@@ -80,10 +100,14 @@ impl Known {
         }
     }
 
-    /// The prefix, and at least [`SLACK`] bytes behind it.
-    #[inline(always)]
-    pub(super) fn prefix(&self, piece: &Piece) -> &[u8] {
-        self.text.get(piece.start as usize..).unwrap_or_default()
+    /// The text that prefixes are in.
+    pub(super) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// The prefix of a piece; `None` for one that stands nowhere.
+    pub(super) fn prefix(&self, piece: &Piece) -> Option<&[u8]> {
+        self.text.get(piece.start as usize..)?.get(..piece.length())
     }
 
     /// Drops the prefixes of no line where they may be most of the text.

@@ -25,9 +25,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use self::known::{Known, Piece};
-use self::value::{REACH, Spelled};
+use self::value::{Behind, REACH, Spelled};
 use super::scan::Machine;
-use super::{Entry, Options, ParseError, Parser, Sample, Variant};
+use super::{Entry, Format, Options, ParseError, Parser, Sample, Variant};
 
 /// Hears of everything on a page that the layout did not know.
 pub trait Fresh {
@@ -55,8 +55,8 @@ pub struct Reread {
 /// The memory of one target's page.
 ///
 /// A page of known lines is read without an allocation, about as fast as its newlines could be found.
-/// A line that came or went costs its own parsing. Lines with timestamps or exemplars are known too,
-/// but parsed each time.
+/// A line that came or went costs its own parsing. Lines with exemplars, or with timestamps in OpenMetrics, are
+/// known too, but parsed each time.
 ///
 /// Keeps one copy of the page's text without its values, and about 150 bytes a line
 /// ([`memory`](Self::memory)); lines that stay away are forgotten when they are more than those that
@@ -102,31 +102,23 @@ pub struct Layout {
     ids: Arc<Ids>,
     values: Vec<f64>,
     spelled: Vec<Spelled>,
-    /// By id.
-    marks: Vec<Mark>,
-    /// Counts readings, but not those of unchanged pages.
-    reading: u32,
-    /// Whether the known lines are marked as seen by this reading.
-    marked: bool,
+    /// Whether the newest page has the line, by id.
+    here: Vec<bool>,
+    /// Whether there is a newest page that was valid.
+    valid: bool,
     /// How many lines the newest good page had.
     present: usize,
-    /// Whether each line stays within the limit whatever value it gets: a walk does not measure lines.
+    /// Whether each known line can be told by its prefix, and stays within the limit whatever value it
+    /// gets: a walk does not measure lines.
     fits: bool,
     line_bytes: usize,
+    /// What may stand behind the values of the known lines.
+    behind: Behind,
     /// Whether a series stood twice on a page. Its ids go by the order of its lines, which a walk
     /// through changes would not know.
     has_twins: bool,
     next: Vec<Piece>,
     spare: Vec<u8>,
-}
-
-/// Where a line was last.
-#[derive(Clone, Copy, Debug, Default)]
-struct Mark {
-    /// The reading that had it.
-    reading: u32,
-    /// Its place among the known pieces.
-    place: u32,
 }
 
 /// The ids of each series, in the order its lines stand on a page: more than one where a page has a
@@ -153,12 +145,12 @@ impl Layout {
             ids: Arc::default(),
             values: Vec::new(),
             spelled: Vec::new(),
-            marks: Vec::new(),
-            reading: 1,
-            marked: false,
+            here: Vec::new(),
+            valid: false,
             present: 0,
             fits: true,
             line_bytes: 0,
+            behind: Behind::Nothing,
             has_twins: false,
             next: Vec::new(),
             spare: Vec::new(),
@@ -194,11 +186,7 @@ impl Layout {
             return Ok(read);
         }
         let read = self.parse(page, options, fresh);
-        match &read {
-            Ok(read) => self.present = read.samples,
-            // No line is of this page.
-            Err(_) => self.forget_values(),
-        }
+        self.valid = read.is_ok();
         read
     }
 
@@ -207,8 +195,8 @@ impl Layout {
     #[inline]
     pub fn value(&self, id: u32) -> Option<f64> {
         let index = id as usize;
-        let mark = self.marks.get(index)?;
-        (mark.reading == self.reading).then(|| self.values[index])
+        let is_here = self.valid && *self.here.get(index)?;
+        is_here.then(|| self.values[index])
     }
 
     /// How many ids there are: all are below.
@@ -223,26 +211,12 @@ impl Layout {
         let series = self.ids.iter().map(|(series, ids)| {
             series.len() + ids.capacity() * size_of::<u32>() + size_of::<(Box<[u8]>, Vec<u32>)>()
         });
-        let a_line = size_of::<f64>() + size_of::<Spelled>() + size_of::<Mark>();
+        let a_line = size_of::<f64>() + size_of::<Spelled>() + size_of::<bool>();
         self.known.memory()
             + series.sum::<usize>()
             + self.values.capacity() * a_line
             + self.next.capacity() * size_of::<Piece>()
             + self.spare.capacity()
-    }
-
-    fn forget_values(&mut self) {
-        self.begin_reading();
-        self.marked = false;
-    }
-
-    /// From here on, no line was seen.
-    fn begin_reading(&mut self) {
-        self.reading = self.reading.checked_add(1).unwrap_or_else(|| {
-            // Marks of four billion readings ago must not look new.
-            self.marks.iter_mut().for_each(|mark| mark.reading = 0);
-            1
-        });
     }
 
     fn parse(
@@ -254,9 +228,13 @@ impl Layout {
         self.forget_absent(fresh);
         self.options = None;
         self.line_bytes = options.limits.line_bytes;
+        self.behind = match options.format {
+            Format::Text004 | Format::Text100 => Behind::Timestamp,
+            Format::OpenMetrics100 => Behind::Nothing,
+        };
         self.fits = true;
         // What a walk left behind must not count.
-        self.forget_values();
+        self.here.fill(false);
         match Arc::get_mut(&mut self.known) {
             Some(known) => known.clear(),
             None => self.known = Arc::new(Known::new()),
@@ -267,8 +245,6 @@ impl Layout {
             match entry? {
                 Entry::Sample(sample) => {
                     let piece = self.learn(page, unit, parser.entry_offset(), &sample, fresh);
-                    // A new reading, and an id that it has not used: the mark is always taken.
-                    let _ = Self::mark(&mut self.marks, self.reading, piece.id, samples);
                     self.known_mut().pieces.push(piece);
                     unit = parser.offset();
                     samples += 1;
@@ -281,7 +257,7 @@ impl Layout {
         known
             .tail
             .extend_from_slice(page.get(unit..).unwrap_or_default());
-        self.marked = true;
+        self.present = samples;
         if skipped_lines == 0 && self.fits {
             self.options = Some(options);
         }
@@ -303,22 +279,14 @@ impl Layout {
     ) -> Piece {
         let id = self.id(sample, fresh);
         self.values[id as usize] = sample.value();
+        self.here[id as usize] = true;
         let prefix = page.get(unit..sample.value_offset()).unwrap_or_default();
         let piece = self.known_mut().keep(prefix, line - unit, id);
-        self.fits &= piece.line() + REACH <= self.line_bytes;
+        // `a.5` is a series and a value too, and `a5` is none: without a blank or brace between them, it
+        // is the value that tells where the name ends.
+        let is_apart = matches!(prefix.last(), Some(b' ' | b'\t' | b'}'));
+        self.fits &= is_apart && piece.line() + REACH <= self.line_bytes;
         piece
-    }
-
-    /// Marks a line as the next one of this page. `None` where the page had it before.
-    #[inline]
-    fn mark(marks: &mut [Mark], reading: u32, id: u32, place: usize) -> Option<()> {
-        let mark = marks.get_mut(id as usize)?;
-        if mark.reading == reading {
-            return None;
-        }
-        let place = u32::try_from(place).ok()?;
-        *mark = Mark { reading, place };
-        Some(())
     }
 
     #[inline]
@@ -328,11 +296,10 @@ impl Layout {
 
     /// The id of a line: the first one of its series that this page has not used yet.
     fn id(&mut self, sample: &Sample<'_>, fresh: &mut impl Fresh) -> u32 {
-        let known = self.ids.get(sample.series()).and_then(|ids| {
-            ids.iter()
-                .copied()
-                .find(|id| self.marks[*id as usize].reading != self.reading)
-        });
+        let known = self
+            .ids
+            .get(sample.series())
+            .and_then(|ids| ids.iter().copied().find(|id| !self.here[*id as usize]));
         if let Some(id) = known {
             return id;
         }
@@ -347,7 +314,7 @@ impl Layout {
         ids.push(id);
         self.values.push(0.0);
         self.spelled.push(Spelled::NONE);
-        self.marks.push(Mark::default());
+        self.here.push(false);
         fresh.sample(id, sample);
         id
     }
@@ -363,7 +330,7 @@ impl Layout {
             self.ids = Arc::default();
             self.values.clear();
             self.spelled.clear();
-            self.marks.clear();
+            self.here.clear();
             self.has_twins = false;
             fresh.restart();
         }

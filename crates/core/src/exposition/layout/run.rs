@@ -1,7 +1,7 @@
 //! The inner loop: lines that are known, one after another.
 
 use super::known::{Known, Piece};
-use super::value::{self, REACH, Spelled};
+use super::value::{self, Behind, REACH, Spelled};
 use crate::exposition::scan::Machine;
 use crate::exposition::scan::compare::{Compare, SLACK, Task, dispatch};
 
@@ -13,6 +13,8 @@ pub(super) struct Run<'a> {
     pub(super) known: &'a Known,
     /// The pieces that are expected.
     pub(super) pieces: &'a [Piece],
+    /// What may stand behind the values.
+    pub(super) behind: Behind,
     /// Values by id.
     pub(super) values: &'a mut [f64],
     /// Spellings by id.
@@ -38,9 +40,11 @@ impl Task for Run<'_> {
             at,
             known,
             pieces,
+            behind: may_stand,
             values,
             spelled,
         } = self;
+        let text = known.text();
         let mut rest = page.get(at..).unwrap_or_default();
         let mut read = 0;
         for piece in pieces {
@@ -48,13 +52,14 @@ impl Task for Run<'_> {
             let Some(head) = rest.get(..length + SLACK) else {
                 // The last lines of the page, for which there is no room to look too far.
                 let left = pieces.get(read..).unwrap_or_default();
-                let (more, left) = last(rest, known, left, values, spelled);
+                let (more, left) = last(rest, known, left, may_stand, values, spelled);
                 return (read + more, page.len() - left);
             };
-            if !compare.same(head, known.prefix(piece), length) {
+            let is_same = |prefix| compare.same(head, prefix, length);
+            if !piece.padded(text).is_some_and(is_same) {
                 break;
             }
-            let Some(behind) = head.get(length..).and_then(<[u8]>::first_chunk::<SLACK>) else {
+            let Some(behind) = head.get(length..).and_then(<[u8]>::first_chunk::<REACH>) else {
                 break;
             };
             let (short, _) = behind.as_chunks::<8>();
@@ -63,7 +68,7 @@ impl Task for Run<'_> {
                 Some(found) => Some(found),
                 None => spelled
                     .get_mut(id)
-                    .and_then(|spelled| other(behind, spelled)),
+                    .and_then(|spelled| value::any(behind, may_stand, spelled)),
             };
             let (Some((value, digits)), Some(slot)) = (found, values.get_mut(id)) else {
                 break;
@@ -76,18 +81,13 @@ impl Task for Run<'_> {
     }
 }
 
-/// A value that is no short whole number.
-#[inline(never)]
-fn other(behind: &[u8; SLACK], spelled: &mut Spelled) -> Option<(f64, usize)> {
-    value::any(behind.first_chunk::<REACH>()?, spelled)
-}
-
 /// As [`Run::run`], for the end of a page. Gives the bytes that are left.
 #[cold]
 fn last(
     mut rest: &[u8],
     known: &Known,
     pieces: &[Piece],
+    may_stand: Behind,
     values: &mut [f64],
     spelled: &mut [Spelled],
 ) -> (usize, usize) {
@@ -95,13 +95,13 @@ fn last(
     for piece in pieces {
         let id = piece.id as usize;
         let mut line = || {
-            let behind = rest.strip_prefix(known.prefix(piece).get(..piece.length())?)?;
+            let behind = rest.strip_prefix(known.prefix(piece)?)?;
             let mut bytes = [0; REACH];
             let reach = behind.len().min(REACH);
             bytes
                 .get_mut(..reach)?
                 .copy_from_slice(behind.get(..reach)?);
-            let (value, digits) = value::any(&bytes, spelled.get_mut(id)?)?;
+            let (value, digits) = value::any(&bytes, may_stand, spelled.get_mut(id)?)?;
             *values.get_mut(id)? = value;
             behind.get(digits + 1..)
         };
@@ -115,7 +115,7 @@ fn last(
 /// Whether the prefix of a piece stands at a place of a page.
 pub(super) fn stands_at(page: &[u8], at: usize, known: &Known, piece: &Piece) -> bool {
     let prefix = known.prefix(piece);
-    debug_assert!(prefix.len() >= piece.length() + SLACK);
-    page.get(at..)
-        .is_some_and(|rest| rest.starts_with(&prefix[..piece.length()]))
+    let rest = page.get(at..);
+    rest.zip(prefix)
+        .is_some_and(|(rest, prefix)| rest.starts_with(prefix))
 }

@@ -3,7 +3,7 @@
 use crate::exposition::number;
 
 /// Bytes behind the start of a value that are looked at.
-pub(super) const REACH: usize = 32;
+pub(super) const REACH: usize = 64;
 
 /// A value that is no short whole number, as it was spelled when it was read last: most of them
 /// (moments of creation, sums of idle engines) are spelled the same on the next page.
@@ -75,15 +75,39 @@ const fn number_of(digits: u64) -> u32 {
     (fours * 10_000 + (fours >> 32)) as u32
 }
 
-/// Any other value behind which the line ends, and the length of its text. `None` where the line goes
-/// on, is cut off, or has no value.
+/// What may stand behind a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Behind {
+    /// The end of the line.
+    Nothing,
+    /// That, or a timestamp as the text formats have it: one blank and digits.
+    Timestamp,
+}
+
+/// Any other value, and the length of the text to the end of the line. `None` where something else
+/// stands there, where the line is long, or cut off.
 #[inline(never)]
-pub(super) fn any(bytes: &[u8; REACH], spelled: &mut Spelled) -> Option<(f64, usize)> {
+pub(super) fn any(
+    bytes: &[u8; REACH],
+    behind: Behind,
+    spelled: &mut Spelled,
+) -> Option<(f64, usize)> {
     let length = memchr::memchr(b'\n', bytes)?;
     if length < TEXT && bytes[..=length] == spelled.text[..=length] {
         return Some((spelled.value, length));
     }
-    let value = number::value(&bytes[..length]).ok()?;
+    let text = &bytes[..length];
+    if behind == Behind::Timestamp
+        && let Some(blank) = memchr::memchr(b' ', text)
+    {
+        let (value, timestamp) = (&text[..blank], &text[blank + 1..]);
+        // Eighteen digits are within 64 bits.
+        let is_timestamp =
+            matches!(timestamp.len(), 1..=18) && timestamp.iter().all(u8::is_ascii_digit);
+        let value = number::value(value).ok().filter(|_| is_timestamp)?;
+        return Some((value, length));
+    }
+    let value = number::value(text).ok()?;
     if length < TEXT {
         *spelled = Spelled {
             text: *bytes.first_chunk()?,
@@ -150,12 +174,44 @@ mod tests {
         ] {
             for _ in 0..2 {
                 let want = number::value(text.as_bytes()).unwrap();
-                let (value, length) = any(&room(&format!("{text}\n")), &mut spelled).unwrap();
+                let (value, length) =
+                    any(&room(&format!("{text}\n")), Behind::Nothing, &mut spelled).unwrap();
                 assert_eq!((value.to_bits(), length), (want.to_bits(), text.len()));
             }
         }
         for text in ["x\n", "\n", "1 2\n", "1"] {
-            assert_eq!(any(&room(text), &mut spelled), None, "{text:?}");
+            assert_eq!(
+                any(&room(text), Behind::Nothing, &mut spelled),
+                None,
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_timestamp_may_stand_behind_where_the_format_has_it() {
+        for (text, want) in [
+            ("1.5 1700000000000\n", Some((1.5, 17))),
+            ("12345.0 0\n", Some((12_345.0, 9))),
+            (
+                "1.7953111316306963e+09 1700000000000\n",
+                Some((1.795_311_131_630_696_3e9, 36)),
+            ),
+            ("1.5 -1\n", None),
+            ("1.5 \n", None),
+            ("1.5  1\n", None),
+            ("1.5 1 \n", None),
+            ("1.5 1.5\n", None),
+            ("1.5 9999999999999999999\n", None),
+            (" 1\n", None),
+        ] {
+            let spelled = &mut Spelled::NONE.clone();
+            assert_eq!(
+                any(&room(text), Behind::Timestamp, spelled),
+                want,
+                "{text:?}"
+            );
+            assert_eq!(any(&room(text), Behind::Nothing, spelled), None, "{text:?}");
         }
     }
 
@@ -165,7 +221,7 @@ mod tests {
             let length = text.find('\n').unwrap();
             let want = number::value(&text.as_bytes()[..length]).ok().map(|v| (v.to_bits(), length));
             let bits = |(value, length): (f64, usize)| (value.to_bits(), length);
-            prop_assert_eq!(any(&room(&text), &mut Spelled::NONE.clone()).map(bits), want);
+            prop_assert_eq!(any(&room(&text), Behind::Nothing, &mut Spelled::NONE.clone()).map(bits), want);
             if let Some(whole) = whole(room(&text).first_chunk().unwrap()) {
                 prop_assert_eq!(Some(bits(whole)), want);
             }

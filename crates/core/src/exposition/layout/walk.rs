@@ -1,18 +1,26 @@
 //! Through a page along its known lines, with the neighbourhood of a change parsed.
+//!
+//! What costs something here is a line that came, went or moved. The lines between are compared and
+//! their pieces copied, and nothing is done for each of them.
 
-use super::known::{Known, Piece};
+use std::ops::Range;
+
+use super::known::Piece;
 use super::run::{Run, stands_at};
 use super::{Fresh, Layout, Reread};
 use crate::exposition::parser::Parser;
-use crate::exposition::{Entry, Options};
+use crate::exposition::{Entry, Options, Sample};
 
 /// How many lines may have gone away in one place without one being parsed to find that out.
 const LOOK_AHEAD: usize = 4;
 
+/// How far ahead a line is looked for that is known. Beyond, the page is so different from the one
+/// before it that parsing it is as good.
+const SEARCH_AHEAD: usize = 256;
+
 /// What was parsed where the page was not as known.
 enum Parsed {
-    /// A line, with its place among the known ones if it is still expected, and where the next one
-    /// begins.
+    /// A line; its place among the pieces, if it was expected further on; where the next line begins.
     Line(Option<usize>, usize),
     /// Metadata or nothing, up to the end of the page.
     End,
@@ -20,7 +28,7 @@ enum Parsed {
 
 impl Layout {
     /// Reads a page along the known lines. `None` where it has to be parsed as a whole: it is not
-    /// valid, over a limit, or has a known line twice. Values are then half written.
+    /// valid, over a limit, or has lines twice. Values are then half written.
     pub(super) fn walk(
         &mut self,
         page: &[u8],
@@ -31,16 +39,20 @@ impl Layout {
         let mut parser = None;
         let mut changed = false;
         // Here all lines up to `piece` are read, or known to be gone, and `at` is behind a sample.
-        loop {
-            if piece == self.known.pieces.len() && page.get(at..)? == self.known.tail {
-                break;
-            }
+        while piece < self.known.pieces.len() || page.get(at..)? != self.known.tail {
             let parser = parser.get_or_insert_with(|| Parser::new(page, options));
             let from = piece;
+            if self.known.pieces.get(piece).is_some_and(Piece::is_gone) {
+                piece += 1;
+                continue;
+            }
             if self.stands(page, at, piece) {
                 // It is the line, but something unusual stands where its value should.
                 at = self.parse_known(parser, at, piece)?;
                 piece += 1;
+                if changed {
+                    self.keep(from..piece)?;
+                }
             } else {
                 if !changed {
                     changed = true;
@@ -49,45 +61,32 @@ impl Layout {
                 let ahead = (1..=LOOK_AHEAD).find(|ahead| self.stands(page, at, piece + ahead));
                 if let Some(ahead) = ahead {
                     piece += ahead;
-                    (piece, at) = self.run_changed(page, piece, at)?;
-                    continue;
-                }
-                match self.parse_line(page, parser, at, piece, fresh)? {
-                    Parsed::End => {
-                        let tail = page.get(at..)?;
-                        let known = self.known_mut();
-                        known.tail.clear();
-                        known.tail.extend_from_slice(tail);
-                        break;
-                    }
-                    Parsed::Line(from_further_on, next) => {
-                        at = next;
-                        // A line from further on: what stood before it is gone, unless that follows.
-                        if let Some(place) = from_further_on
-                            && !self.stands(page, at, piece)
-                        {
-                            piece = place + 1;
+                    self.lose(from..piece)?;
+                } else {
+                    match self.parse_line(page, parser, at, piece, fresh)? {
+                        Parsed::Line(place, next) => {
+                            at = next;
+                            piece = self.settle(page, at, piece, place)?;
+                        }
+                        Parsed::End => {
+                            self.lose(piece..self.known.pieces.len())?;
+                            let tail = page.get(at..)?;
+                            let known = self.known_mut();
+                            known.tail.clear();
+                            known.tail.extend_from_slice(tail);
+                            break;
                         }
                     }
                 }
-                (piece, at) = self.run_changed(page, piece, at)?;
-                continue;
             }
+            let from = piece;
+            (piece, at) = self.run(page, piece, at);
             if changed {
-                self.take_over(from, piece)?;
-                (piece, at) = self.run_changed(page, piece, at)?;
-            } else {
-                (piece, at) = self.run(page, piece, at);
+                self.keep(from..piece)?;
             }
         }
         if changed {
             self.end_change(options)?;
-        } else if !self.marked {
-            for (place, piece) in self.known.pieces.iter().enumerate() {
-                Self::mark(&mut self.marks, self.reading, piece.id, place)?;
-            }
-            self.marked = true;
-            self.present = self.known.pieces.len();
         }
         Some(Reread {
             samples: self.known.pieces.len(),
@@ -103,18 +102,12 @@ impl Layout {
             at,
             known: &self.known,
             pieces: self.known.pieces.get(piece..).unwrap_or_default(),
+            behind: self.behind,
             values: &mut self.values,
             spelled: &mut self.spelled,
         };
         let (read, at) = run.go(self.machine);
         (piece + read, at)
-    }
-
-    /// As [`run`](Self::run), on a page of which the lines are written down anew.
-    fn run_changed(&mut self, page: &[u8], piece: usize, at: usize) -> Option<(usize, usize)> {
-        let (next, at) = self.run(page, piece, at);
-        self.take_over(piece, next)?;
-        Some((next, at))
     }
 
     fn stands(&self, page: &[u8], at: usize, piece: usize) -> bool {
@@ -127,34 +120,62 @@ impl Layout {
         if self.has_twins || self.too_many_absent() {
             return None;
         }
-        self.forget_values();
         self.next.clear();
-        self.take_over(0, piece)
-    }
-
-    /// The page has these known lines too. `None` where it had one of them before.
-    fn take_over(&mut self, from: usize, to: usize) -> Option<()> {
-        let pieces = self.known.pieces.get(from..to)?;
-        for (place, piece) in (self.next.len()..).zip(pieces) {
-            Self::mark(&mut self.marks, self.reading, piece.id, place)?;
-        }
-        self.next.extend_from_slice(pieces);
-        Some(())
+        self.keep(0..piece)
     }
 
     fn end_change(&mut self, options: Options) -> Option<()> {
         if self.next.len() > options.limits.samples {
             return None;
         }
-        let known: &mut Known = std::sync::Arc::make_mut(&mut self.known);
-        std::mem::swap(&mut known.pieces, &mut self.next);
-        known.drop_garbage(&mut self.spare);
+        let mut next = std::mem::take(&mut self.next);
+        let mut spare = std::mem::take(&mut self.spare);
+        let known = self.known_mut();
+        std::mem::swap(&mut known.pieces, &mut next);
+        known.drop_garbage(&mut spare);
+        (self.next, self.spare) = (next, spare);
         self.present = self.known.pieces.len();
-        self.marked = true;
         if !self.fits {
             self.options = None;
         }
         Some(())
+    }
+
+    /// The page has these lines too.
+    fn keep(&mut self, pieces: Range<usize>) -> Option<()> {
+        let pieces = self.known.pieces.get(pieces)?;
+        self.next.extend_from_slice(pieces);
+        Some(())
+    }
+
+    /// The page does not have these lines.
+    fn lose(&mut self, pieces: Range<usize>) -> Option<()> {
+        for piece in self.known.pieces.get(pieces)? {
+            if let Some(here) = self.here.get_mut(piece.id as usize) {
+                *here = false;
+            }
+        }
+        Some(())
+    }
+
+    /// Where the walk goes on behind a line that was parsed. `place` is where it stood on the page
+    /// before, if that is not passed yet: then what was in between is gone, unless it follows.
+    fn settle(
+        &mut self,
+        page: &[u8],
+        at: usize,
+        piece: usize,
+        place: Option<usize>,
+    ) -> Option<usize> {
+        let Some(place) = place else {
+            return Some(piece);
+        };
+        if self.stands(page, at, piece) {
+            *self.known_mut().pieces.get_mut(place)? = Piece::GONE;
+            return Some(piece);
+        }
+        self.lose(piece..place)?;
+        Some(place + 1)
     }
 
     /// Parses a line whose prefix is known; gives where the next line begins.
@@ -174,7 +195,7 @@ impl Layout {
         page: &[u8],
         parser: &mut Parser<'_>,
         unit: usize,
-        expected: usize,
+        piece: usize,
         fresh: &mut impl Fresh,
     ) -> Option<Parsed> {
         parser.seek(unit);
@@ -183,18 +204,11 @@ impl Layout {
                 None => return Some(Parsed::End),
                 Some(Err(_)) => return None,
                 Some(Ok(Entry::Sample(sample))) => {
-                    let piece = self.learn(page, unit, parser.entry_offset(), &sample, fresh);
-                    let (id, index) = (piece.id, piece.id as usize);
-                    let place = self.marks.get(index).map_or(0, |mark| mark.place as usize);
-                    let stands = self
-                        .known
-                        .pieces
-                        .get(place)
-                        .is_some_and(|known| known.id == id);
-                    Self::mark(&mut self.marks, self.reading, id, self.next.len())?;
+                    let place = self.place_ahead(&sample, piece)?;
+                    let line = parser.entry_offset();
+                    let piece = self.learn(page, unit, line, &sample, fresh);
                     self.next.push(piece);
-                    let further_on = (stands && place >= expected).then_some(place);
-                    return Some(Parsed::Line(further_on, parser.offset()));
+                    return Some(Parsed::Line(place, parser.offset()));
                 }
                 Some(Ok(other)) => {
                     fresh.metadata(&other);
@@ -204,5 +218,20 @@ impl Layout {
                 }
             }
         }
+    }
+
+    /// Where a line is expected, if it is. `None` at all where the page had it before, or it is too
+    /// far away to be looked for.
+    #[expect(clippy::option_option, reason = "the outer one ends the walk, by `?`")]
+    fn place_ahead(&mut self, sample: &Sample<'_>, piece: usize) -> Option<Option<usize>> {
+        let id = self.ids.get(sample.series()).and_then(|ids| ids.first());
+        let Some(id) = id.filter(|id| self.here.get(**id as usize) == Some(&true)) else {
+            return Some(None);
+        };
+        let mut ahead = self.known.pieces.get(piece..)?.iter().take(SEARCH_AHEAD);
+        let place = piece + ahead.position(|piece| piece.id == *id)?;
+        // Not on this page so far, whatever the page before it had.
+        *self.here.get_mut(*id as usize)? = false;
+        Some(Some(place))
     }
 }

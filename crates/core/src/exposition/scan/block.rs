@@ -118,10 +118,17 @@ fn words(bytes: &[u8; 64]) -> [u64; 8] {
     words
 }
 
-/// Where the quotes of a block are, by means that every machine has.
+/// Where the quotes of a block are, by what every machine of the kind has.
 #[inline]
 pub(super) fn quotes(bytes: &[u8; 64]) -> u64 {
-    mask(&words(bytes), |w| equal(w, b'"'))
+    #[cfg(target_arch = "x86_64")]
+    {
+        super::x86::quotes(bytes)
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        mask(&words(bytes), |w| equal(w, b'"'))
+    }
 }
 
 impl Block for Portable {
@@ -224,6 +231,7 @@ pub(super) mod tests {
                 },
                 "{shift}"
             );
+            assert_eq!(quotes(&bytes), want.quote, "{shift}");
             let mut other = bytes;
             let at = usize::from(shift) % 64;
             other[at] ^= shift | 1;

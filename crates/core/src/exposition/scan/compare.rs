@@ -119,29 +119,28 @@ impl Compare for Avx512 {
         if a.len().min(b.len()) < length + SLACK {
             return Portable.same(a, b, length);
         }
-        let whole = length / 64 * 64;
-        let mut differ = 0;
-        let mut at = 0;
-        while at < whole {
+        // The bytes that differ among the 64 from `at`.
+        let differ = |at: usize| {
             debug_assert!(at + 64 <= a.len() && at + 64 <= b.len());
-            // SAFETY: `self` proves the instructions; `at + 64 <= whole <= length`, which both slices
-            // have.
+            // SAFETY: `self` proves the instructions; every use below has `at + 64 <= length + SLACK`,
+            // which both slices have.
             unsafe {
                 let a = _mm512_loadu_si512(a.as_ptr().add(at).cast());
                 let b = _mm512_loadu_si512(b.as_ptr().add(at).cast());
-                differ |= _mm512_cmpneq_epi8_mask(a, b);
+                _mm512_cmpneq_epi8_mask(a, b)
             }
+        };
+        if length < 64 {
+            return differ(0) & below(length) == 0;
+        }
+        // The last block overlaps the one before it.
+        let mut found = differ(0) | differ(length - 64);
+        let mut at = 64;
+        while at + 64 < length {
+            found |= differ(at);
             at += 64;
         }
-        debug_assert!(whole + 64 <= a.len() && whole + 64 <= b.len());
-        // SAFETY: `self` proves the instructions; both slices have `length + SLACK` bytes, and
-        // `whole + 64 <= length + SLACK`.
-        unsafe {
-            let a = _mm512_loadu_si512(a.as_ptr().add(whole).cast());
-            let b = _mm512_loadu_si512(b.as_ptr().add(whole).cast());
-            differ |= _mm512_cmpneq_epi8_mask(a, b) & below(length - whole);
-        }
-        differ == 0
+        found == 0
     }
 
     #[inline(always)]
@@ -168,29 +167,28 @@ impl Compare for Avx2 {
         if a.len().min(b.len()) < length + SLACK {
             return Portable.same(a, b, length);
         }
-        let whole = length / 32 * 32;
-        let mut equal = u32::MAX;
-        let mut at = 0;
-        while at < whole {
+        // The bytes that are equal among the 32 from `at`.
+        let equal = |at: usize| {
             debug_assert!(at + 32 <= a.len() && at + 32 <= b.len());
-            // SAFETY: `self` proves the instructions; `at + 32 <= whole <= length`, which both slices
-            // have.
+            // SAFETY: `self` proves the instructions; every use below has `at + 32 <= length + SLACK`,
+            // which both slices have.
             unsafe {
                 let a = _mm256_loadu_si256(a.as_ptr().add(at).cast());
                 let b = _mm256_loadu_si256(b.as_ptr().add(at).cast());
-                equal &= _mm256_movemask_epi8(_mm256_cmpeq_epi8(a, b)).cast_unsigned();
+                _mm256_movemask_epi8(_mm256_cmpeq_epi8(a, b)).cast_unsigned()
             }
+        };
+        if length < 32 {
+            return u64::from(!equal(0)) & below(length) == 0;
+        }
+        // The last block overlaps the one before it.
+        let mut found = equal(0) & equal(length - 32);
+        let mut at = 32;
+        while at + 32 < length {
+            found &= equal(at);
             at += 32;
         }
-        debug_assert!(whole + 32 <= a.len() && whole + 32 <= b.len());
-        // SAFETY: `self` proves the instructions; both slices have `length + SLACK` bytes, and
-        // `whole + 32 <= length + SLACK`.
-        let last = unsafe {
-            let a = _mm256_loadu_si256(a.as_ptr().add(whole).cast());
-            let b = _mm256_loadu_si256(b.as_ptr().add(whole).cast());
-            _mm256_movemask_epi8(_mm256_cmpeq_epi8(a, b)).cast_unsigned()
-        };
-        equal == u32::MAX && u64::from(!last) & below(length - whole) == 0
+        found == u32::MAX
     }
 
     #[inline(always)]

@@ -45,47 +45,37 @@ pub(crate) struct Lines<'a> {
 /// Memory that one line uses and the next one overwrites.
 #[derive(Clone)]
 struct Work {
-    found: Found,
     last: Last,
+    reading: Reading,
+    metadata: Metadata,
     /// Quotes of each block of the series behind the first two.
     more: [u64; MORE],
 }
 
-/// A line that was found to be of the ordinary form: the parts an entry is made of. They go through
-/// memory word by word, and the entry is made by the caller: returned as one large value it would be
-/// copied in other pieces than it was written in, which stalls.
+/// What follows a series. This and the other parts an entry is made of go through memory word by
+/// word, and the entry is made by the caller: returned as one large value it would be copied in other
+/// pieces than it was written in, which stalls.
 #[derive(Clone, Copy)]
-struct Found {
+struct Reading {
     /// Where the next line begins.
     next: usize,
-    /// Length of the name: up to the brace, the blank, or the text of a metadata line.
-    name: usize,
-    /// Length of the series, or where the text of a metadata line ends, from the start of the line.
-    len: usize,
-    labels: usize,
-    /// The quotes of the first 128 bytes of the series.
-    quotes: [u64; 2],
-    /// Whether a backslash is in the series, or in the text of a metadata line.
-    backslash: bool,
     value: f64,
     value_end: usize,
     timestamp: Option<i64>,
-    kind: MetricType,
 }
 
-impl Found {
-    const NOTHING: Self = Self {
-        next: 0,
-        name: 0,
-        len: 0,
-        labels: 0,
-        quotes: [0; 2],
-        backslash: false,
-        value: 0.0,
-        value_end: 0,
-        timestamp: None,
-        kind: MetricType::Unknown,
-    };
+/// The parts of a metadata line.
+#[derive(Clone, Copy)]
+struct Metadata {
+    /// Where the next line begins.
+    next: usize,
+    /// Length of the name.
+    name: usize,
+    /// Where the text ends, from the start of the line.
+    end: usize,
+    /// Whether a backslash is in the line; may be said for the next line.
+    backslash: bool,
+    kind: MetricType,
 }
 
 /// What a line was found to be.
@@ -101,8 +91,20 @@ enum Verdict {
 impl<'a> Lines<'a> {
     pub(crate) const fn new(page: &'a [u8], machine: Machine) -> Self {
         let work = Work {
-            found: Found::NOTHING,
             last: Last::NONE,
+            reading: Reading {
+                next: 0,
+                value: 0.0,
+                value_end: 0,
+                timestamp: None,
+            },
+            metadata: Metadata {
+                next: 0,
+                name: 0,
+                end: 0,
+                backslash: false,
+                kind: MetricType::Unknown,
+            },
             more: [0; MORE],
         };
         Self {
@@ -141,57 +143,75 @@ impl<'a> Lines<'a> {
             // SAFETY: the token proves the features that the function is compiled with.
             Machine::Avx512(token) => unsafe { avx512(token, page, start, format, limits, work) },
         };
-        let found = &work.found;
-        // SAFETY: any verdict but `Other` says that the line's first `len` bytes are within the page
-        // and UTF-8 (each byte of them was seen not to be above 0x7f, or they were checked), and that
-        // `name` and, for metadata, the blank behind it are within them and ASCII.
+        // SAFETY: a verdict but `Other` says that the places below are within the page, beside ASCII
+        // bytes or at the ends of text in which no byte was above 0x7f, or which was checked.
         let cut = |from: usize, to: usize| unsafe {
             debug_assert!(std::str::from_utf8(&page[start + from..start + to]).is_ok());
             std::str::from_utf8_unchecked(page.get_unchecked(start + from..start + to))
         };
-        let metadata_name = || Text::new(cut(NAME, NAME + found.name), Escapes::None);
-        let entry = match verdict {
-            Verdict::Other => return None,
+        let Metadata {
+            next,
+            name,
+            end,
+            backslash,
+            kind,
+        } = work.metadata;
+        let metadata_name = || Text::new(cut(NAME, NAME + name), Escapes::None);
+        match verdict {
+            Verdict::Other => None,
             Verdict::Sample => {
+                let Last {
+                    len,
+                    brace,
+                    labels,
+                    quotes,
+                    backslash,
+                    ..
+                } = work.last;
+                let Reading {
+                    next,
+                    value,
+                    value_end,
+                    timestamp,
+                } = work.reading;
                 // SAFETY: the verdict says that the text is a series of the ordinary form with these
                 // labels and this brace; the quotes are those of its first two blocks, escaped ones
                 // left out, and longer series with backslashes were turned away.
-                let line = unsafe {
-                    Line::marked(
-                        cut(0, found.len),
-                        found.name,
-                        found.labels,
-                        found.quotes,
-                        found.backslash,
-                    )
-                };
-                let value_at = start + found.len + 1;
-                Entry::Sample(Sample {
+                let line = unsafe { Line::marked(cut(0, len), brace, labels, quotes, backslash) };
+                let value_offset = start + len + 1;
+                let value_len = value_end - value_offset;
+                let sample = Sample {
                     line,
-                    value: found.value,
-                    value_offset: value_at,
-                    value_len: found.value_end - value_at,
-                    timestamp: found.timestamp,
-                })
+                    value,
+                    value_offset,
+                    value_len,
+                    timestamp,
+                };
+                Some((Entry::Sample(sample), next))
             }
             Verdict::Help => {
-                let text = cut(NAME + found.name + 1, found.len);
+                let text = cut(NAME + name + 1, end);
                 let help = match format {
-                    _ if !found.backslash => Text::new(text, Escapes::None),
+                    _ if !backslash => Text::new(text, Escapes::None),
                     Format::OpenMetrics100 => Text::with(text, Escapes::Quoted),
                     Format::Text004 | Format::Text100 => Text::with(text, Escapes::Help),
                 };
-                Entry::Help {
-                    name: metadata_name(),
-                    help,
-                }
+                Some((
+                    Entry::Help {
+                        name: metadata_name(),
+                        help,
+                    },
+                    next,
+                ))
             }
-            Verdict::Type => Entry::Type {
-                name: metadata_name(),
-                kind: found.kind,
-            },
-        };
-        Some((entry, found.next))
+            Verdict::Type => Some((
+                Entry::Type {
+                    name: metadata_name(),
+                    kind,
+                },
+                next,
+            )),
+        }
     }
 }
 
@@ -244,7 +264,7 @@ fn line(
     work: &mut Work,
 ) -> Verdict {
     let verdict = match page.get(start) {
-        Some(b'#') => metadata(block, page, start, limits, &mut work.found),
+        Some(b'#') => metadata(block, page, start, limits, &mut work.metadata),
         Some(b'a'..=b'z' | b'A'..=b'Z' | b'_' | b':') => {
             sample(block, page, start, format, limits, work)
         }
@@ -463,88 +483,128 @@ fn series(block: impl Block, page: &[u8], start: usize, more: &mut [u64; MORE]) 
     None
 }
 
-/// The sample before, which the next one mostly is the like of: one bucket follows another.
+/// The series before, which the next one mostly is the like of: one bucket follows another.
 #[derive(Clone, Copy)]
 struct Last {
+    /// Whether it is of use: with labels, shorter than 128 bytes, all ASCII, without backslashes.
+    usable: bool,
     start: usize,
-    series: Series,
+    len: usize,
+    brace: usize,
+    labels: usize,
+    quotes: [u64; 2],
+    backslash: bool,
 }
 
 impl Last {
     const NONE: Self = Self {
+        usable: false,
         start: 0,
-        series: Series {
-            len: 0,
-            brace: 0,
-            labels: 0,
-            high: false,
-            backslash: false,
-            last: 0,
-            ends: 0,
-            quotes: [0; 2],
-        },
+        len: 0,
+        brace: 0,
+        labels: 0,
+        quotes: [0; 2],
+        backslash: false,
     };
+
+    #[inline(always)]
+    const fn new(start: usize, series: &Series) -> Self {
+        let Series {
+            len,
+            brace,
+            labels,
+            high,
+            backslash,
+            quotes,
+            ..
+        } = *series;
+        let usable = labels != 0 && len < 128 && !high && !backslash;
+        Self {
+            usable,
+            start,
+            len,
+            brace,
+            labels,
+            quotes,
+            backslash,
+        }
+    }
+}
+
+/// The bits below a bit.
+#[inline(always)]
+const fn below(bit: usize) -> u64 {
+    (1 << bit) - 1
 }
 
 /// The series at `start`, if it differs from the last one in the value of one label only. The rest
-/// was judged before, so that comparing it is enough. Series of up to 128 bytes, all ASCII.
+/// was judged before, so that comparing it is enough.
 #[inline(always)]
-fn repeat(block: impl Block, page: &[u8], start: usize, last: &Last) -> Option<Series> {
-    let series = &last.series;
-    if series.labels == 0 || series.len >= 128 || series.high || series.backslash {
+fn repeat(block: impl Block, page: &[u8], start: usize, last: &mut Last) -> Option<Blank> {
+    if !last.usable {
         return None;
     }
     let at = |from: usize| {
         page.get(from..from + 64)
             .and_then(|block| block.first_chunk::<64>())
     };
-    let mut same = (!block.equal(at(last.start)?, at(start)?)).trailing_zeros() as usize;
-    if same == 64 {
-        same += (!block.equal(at(last.start + 64)?, at(start + 64)?)).trailing_zeros() as usize;
-        if same == 128 {
+    // The block in which the two differ, and how many quotes are before it.
+    let mut base = 0;
+    let mut here = at(start)?;
+    let mut quotes = last.quotes[0];
+    let mut before = 0;
+    let mut differs = !block.equal(at(last.start)?, here);
+    if differs == 0 {
+        base = 64;
+        here = at(start + 64)?;
+        before = quotes.count_ones();
+        quotes = last.quotes[1];
+        differs = !block.equal(at(last.start + 64)?, here);
+        if differs == 0 {
             return None;
         }
     }
-    let quotes = u128::from(series.quotes[0]) | u128::from(series.quotes[1]) << 64;
-    let before = quotes & !(u128::MAX << same);
+    let same = differs.trailing_zeros() as usize;
+    let string = block.string(here);
     // The difference begins inside a string where an odd number of quotes is before it.
-    if before.count_ones() & 1 == 0 {
+    before += (quotes & below(same)).count_ones();
+    let closing = quotes & !below(same);
+    let now = string.quote & !below(same);
+    if before & 1 == 0
+        || closing == 0
+        || now == 0
+        || string.unusual & now.wrapping_sub(1) & !now & !below(same) != 0
+    {
         return None;
     }
-    let closing = (quotes >> same).trailing_zeros() as usize + same;
-    let string = block.string(at(start + same)?);
-    let len = string.quote.trailing_zeros() as usize;
-    if len == 64 || string.unusual & !(u64::MAX << len) != 0 {
+    let closing = closing.trailing_zeros() as usize;
+    let now = now.trailing_zeros() as usize;
+    // From the closing quote to the blank, both included, in 64 bytes.
+    let rest = last.len + 1 - (base + closing);
+    let differs = !block.equal(at(last.start + base + closing)?, at(start + base + now)?);
+    let len = last.len + now - closing;
+    if (differs.trailing_zeros() as usize) < rest || len >= 128 {
         return None;
     }
-    let now = same + len;
-    // From the closing quote to the blank, both included.
-    let rest = series.len + 1 - closing;
-    let differs = !block.equal(at(last.start + closing)?, at(start + now)?);
-    let moved = series.len + now - closing;
-    if (differs.trailing_zeros() as usize) < rest || rest > 64 || moved >= 128 {
-        return None;
+    if base != 0 {
+        last.quotes[1] = string.quote & below(len - 64);
+    } else if len < 64 {
+        last.quotes = [string.quote & below(len), 0];
+    } else {
+        last.quotes = [
+            string.quote,
+            block.string(at(start + 64)?).quote & below(len - 64),
+        ];
     }
-    let quotes = before | quotes >> closing << now;
+    last.start = start;
+    last.len = len;
     // The value is behind the blank, in a block that begins there.
-    let few = block.few(at(start + moved + 1)?);
-    Some(Series {
-        len: moved,
-        last: moved + 1,
+    let few = block.few(at(start + len + 1)?);
+    Some(Blank {
+        len,
+        base: len + 1,
         ends: few.newline | few.space,
-        quotes: [low(quotes), low(quotes >> 64)],
-        ..*series
     })
-}
-
-/// The lower half.
-#[inline(always)]
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the lower half is what is asked for"
-)]
-const fn low(bits: u128) -> u64 {
-    bits as u64
 }
 
 /// Whether no label name occurs twice; may say no where `plain` would say yes.
@@ -672,29 +732,57 @@ fn sample(
     limits: &Limits,
     work: &mut Work,
 ) -> Option<Verdict> {
-    let series = match repeat(block, page, start, &work.last) {
-        Some(series) => series,
-        None => {
-            let series = series(block, page, start, &mut work.more)?;
-            if series.labels > limits.labels
-                || series.backslash && series.len > 128
-                || series.high && std::str::from_utf8(page.get(start..start + series.len)?).is_err()
-                || !distinct(page, start, &series, work)
-            {
-                return None;
-            }
-            series
-        }
-    };
-    if series.len > limits.label_value_bytes {
+    // The two ways go on separately: joined, what they found would have to be moved to one place.
+    if let Some(blank) = repeat(block, page, start, &mut work.last) {
+        return reading(block, page, start, format, limits, work, blank);
+    }
+    let series = series(block, page, start, &mut work.more)?;
+    if series.labels > limits.labels
+        || series.backslash && series.len > 128
+        || series.high && std::str::from_utf8(page.get(start..start + series.len)?).is_err()
+        || !distinct(page, start, &series, work)
+    {
         return None;
     }
+    work.last = Last::new(start, &series);
+    let blank = Blank {
+        len: series.len,
+        base: series.last,
+        ends: series.ends,
+    };
+    reading(block, page, start, format, limits, work, blank)
+}
 
+/// The blank behind a series.
+#[derive(Clone, Copy)]
+struct Blank {
+    /// The length of the series before it.
+    len: usize,
+    /// Where, in the line, the block begins that `ends` is of.
+    base: usize,
+    /// Blanks and newlines behind it.
+    ends: u64,
+}
+
+/// What follows the series that was found last.
+#[inline(always)]
+fn reading(
+    block: impl Block,
+    page: &[u8],
+    start: usize,
+    format: Format,
+    limits: &Limits,
+    work: &mut Work,
+    blank: Blank,
+) -> Option<Verdict> {
+    if blank.len > limits.label_value_bytes {
+        return None;
+    }
     // The value runs from behind the blank to the next blank or newline, which is in this block or
     // the next; longer numbers are for `plain`.
-    let value_at = start + series.len + 1;
-    let mut ends = series.ends;
-    let mut base = start + series.last;
+    let value_at = start + blank.len + 1;
+    let mut ends = blank.ends;
+    let mut base = start + blank.base;
     if ends == 0 {
         let mut spare = [0; 64];
         base += 64;
@@ -714,17 +802,12 @@ fn sample(
     if newline - start > limits.line_bytes {
         return None;
     }
-    work.last = Last { start, series };
-    let found = &mut work.found;
-    found.next = newline + 1;
-    found.name = series.brace;
-    found.len = series.len;
-    found.labels = series.labels;
-    found.quotes = series.quotes;
-    found.backslash = series.backslash;
-    found.value = value;
-    found.value_end = value_end;
-    found.timestamp = timestamp;
+    work.reading = Reading {
+        next: newline + 1,
+        value,
+        value_end,
+        timestamp,
+    };
     Some(Verdict::Sample)
 }
 
@@ -753,7 +836,7 @@ fn metadata(
     page: &[u8],
     start: usize,
     limits: &Limits,
-    found: &mut Found,
+    found: &mut Metadata,
 ) -> Option<Verdict> {
     let help = match page.get(start..)?.first_chunk::<NAME>()? {
         b"# HELP " => true,
@@ -788,19 +871,21 @@ fn metadata(
     if high != 0 && std::str::from_utf8(text).is_err() {
         return None;
     }
-    if !help {
-        found.kind = match text {
-            b"counter" => MetricType::Counter,
-            b"gauge" => MetricType::Gauge,
-            b"histogram" => MetricType::Histogram,
-            b"summary" => MetricType::Summary,
-            _ => return None,
-        };
-    }
-    found.next = end + 1;
-    found.name = name_len;
-    found.len = end - start;
-    found.backslash = backslash != 0;
+    let kind = match text {
+        _ if help => MetricType::Unknown,
+        b"counter" => MetricType::Counter,
+        b"gauge" => MetricType::Gauge,
+        b"histogram" => MetricType::Histogram,
+        b"summary" => MetricType::Summary,
+        _ => return None,
+    };
+    *found = Metadata {
+        next: end + 1,
+        name: name_len,
+        end: end - start,
+        backslash: backslash != 0,
+        kind,
+    };
     Some(if help { Verdict::Help } else { Verdict::Type })
 }
 

@@ -1,4 +1,4 @@
-//! Numbers as the two writers of vLLM pages print them.
+//! Numbers as the libraries print them that write the pages.
 
 use std::fmt::Write as _;
 
@@ -12,6 +12,10 @@ pub(crate) enum Style {
     Python,
     /// The Rust crate `prometheus-client`: integers as they are, floats in full up to 1e21.
     Rust,
+    /// Go's `strconv` with format `g` and the shortest precision, as `client_golang` prints.
+    Go,
+    /// `Display` of Rust, as the crate `metrics-exporter-prometheus` prints.
+    Display,
 }
 
 /// Whether a quantity is counted or measured; the Rust client prints the two differently.
@@ -32,6 +36,10 @@ impl Style {
                 (Self::PythonThreeDigits, _) => python(out, value, 3),
                 (Self::Python, _) => python(out, value, 2),
                 (Self::Rust, Nature::Float) => rust_float(out, value),
+                (Self::Go, _) => go(out, value),
+                (Self::Display, _) => {
+                    let _ = write!(out, "{value}");
+                }
                 (Self::Rust, Nature::Integer) => {
                     let _ = write!(out, "{value:.0}");
                 }
@@ -66,6 +74,23 @@ fn python(out: &mut String, value: f64, exponent_digits: usize) {
             let _ = write!(out, "e+{exponent:0width$}");
         } else {
             push_plain(out, &digits, exponent);
+        }
+    } else {
+        push_mantissa(out, &digits);
+        let sign = if exponent < 0 { '-' } else { '+' };
+        let _ = write!(out, "e{sign}{:02}", exponent.unsigned_abs());
+    }
+}
+
+fn go(out: &mut String, value: f64) {
+    let (digits, exponent) = digits(value.abs());
+    if value.is_sign_negative() {
+        out.push('-');
+    }
+    if (-4..6).contains(&exponent) {
+        push_plain(out, &digits, exponent);
+        if out.ends_with(".0") {
+            out.truncate(out.len() - 2);
         }
     } else {
         push_mantissa(out, &digits);
@@ -176,6 +201,34 @@ mod tests {
             text(Style::PythonThreeDigits, 1.5e16, Nature::Float),
             "1.5e+16"
         );
+    }
+
+    #[test]
+    fn go_numbers() {
+        for (value, want) in [
+            (0.0, "0"),
+            (1.0, "1"),
+            (0.25, "0.25"),
+            (100_000.0, "100000"),
+            (1_048_576.0, "1.048576e+06"),
+            (123_456.75, "123456.75"),
+            (1.5e-5, "1.5e-05"),
+            (0.0001, "0.0001"),
+            (1.795e9, "1.795e+09"),
+            (-3.0, "-3"),
+            (f64::INFINITY, "+Inf"),
+        ] {
+            assert_eq!(text(Style::Go, value, Nature::Float), want);
+        }
+    }
+
+    #[test]
+    fn displayed_numbers() {
+        assert_eq!(text(Style::Display, 40.96, Nature::Float), "40.96");
+        assert_eq!(text(Style::Display, 2048.0, Nature::Integer), "2048");
+        let noise = 0.0001 * 1.5;
+        let want = "0.00015000000000000001";
+        assert_eq!(text(Style::Display, noise, Nature::Float), want);
     }
 
     #[test]

@@ -3,14 +3,18 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use tokenpath_cli::{run, serve};
+use tokenpath_cli::run;
+use tokenpath_cli::serve::{Common, export};
+use tokenpath_cli::sources::Vllm;
 
 /// Reads the metrics of vLLM servers, whatever their release, and serves them under names that stay.
 #[derive(Debug, Parser)]
 #[command(name = "vllm-exporter", version, max_term_width = 100, after_help = EXAMPLES)]
 struct Arguments {
     #[command(flatten)]
-    serve: serve::Arguments,
+    vllm: Vllm,
+    #[command(flatten)]
+    common: Common,
 }
 
 const EXAMPLES: &str = "\
@@ -21,11 +25,16 @@ Two servers, and the name of the node on every series:
 Behind a token:
   vllm-exporter --vllm.endpoint https://llm.example --scrape.bearer-token-file /run/secrets/token";
 
+/// Where it listens unless told.
+const LISTEN: &str = ":9401";
+
 fn main() -> ExitCode {
-    let arguments: Arguments =
-        run::arguments("vllm-exporter --vllm.endpoint http://localhost:8000");
-    run::exit(serve::run(
-        &arguments.serve.or_default_vllm(),
-        serve::VLLM_EXPORTER_LISTEN,
-    ))
+    let arguments: Arguments = run::arguments(
+        "vllm-exporter --vllm.endpoint https://llm.example --scrape.bearer-token-file /run/secrets/token",
+    );
+    let sources = arguments
+        .vllm
+        .or_default()
+        .sources(&arguments.common.scrape);
+    run::exit(sources.and_then(|sources| export(sources, &arguments.common, LISTEN)))
 }

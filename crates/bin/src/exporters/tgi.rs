@@ -1,0 +1,33 @@
+//! `tgi-exporter`: reads Hugging Face TGI servers, speaks the canonical names.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokenpath_cli::run;
+use tokenpath_cli::serve::{Common, export};
+use tokenpath_cli::sources::Tgi;
+
+/// Reads the metrics of TGI servers and serves them under names that stay.
+#[derive(Debug, Parser)]
+#[command(name = "tgi-exporter", version, max_term_width = 100, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(flatten)]
+    tgi: Tgi,
+    #[command(flatten)]
+    common: Common,
+}
+
+const EXAMPLES: &str = "\
+Beside a TGI server on its usual port:
+  tgi-exporter
+Another address:
+  tgi-exporter --tgi.endpoint http://10.0.0.7:3000";
+
+/// Where it listens unless told.
+const LISTEN: &str = ":9402";
+
+fn main() -> ExitCode {
+    let arguments: Arguments = run::arguments("tgi-exporter --tgi.endpoint http://10.0.0.7:3000");
+    let sources = arguments.tgi.or_default().sources(&arguments.common.scrape);
+    run::exit(sources.and_then(|sources| export(sources, &arguments.common, LISTEN)))
+}

@@ -1,0 +1,198 @@
+//! A world over real sockets.
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "counts of a short run are exact"
+)]
+
+use std::net::SocketAddr;
+
+use tokenpath_sim::gateway::{Gateway, Names};
+use tokenpath_sim::{Incident, Part, RunningWorld, World, WorldConfig, WorldServer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+async fn frozen(config: WorldConfig, seconds: f64) -> RunningWorld {
+    let mut world = World::new(config).unwrap();
+    world.advance(seconds);
+    WorldServer::new(world).speed(0.0).bind().await.unwrap()
+}
+
+/// Status, head and body of one request; all empty where the connection ends without an answer.
+async fn ask(address: SocketAddr, path: &str, headers: &str) -> (String, String, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request =
+        format!("GET {path} HTTP/1.1\r\nhost: twin\r\n{headers}connection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer).await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    let (status, head) = head.split_once("\r\n").unwrap_or_default();
+    let status = status.trim_start_matches("HTTP/1.1 ").to_owned();
+    (status, head.to_lowercase(), body.to_owned())
+}
+
+fn bearer(token: &str) -> String {
+    format!("authorization: Bearer {token}\r\n")
+}
+
+#[tokio::test]
+async fn each_part_speaks_its_own_page() {
+    let running = frozen(WorldConfig::default(), 20.0).await;
+    let parts: Vec<Part> = running.addresses().map(|(part, _)| part).collect();
+    assert_eq!(parts.len(), 6);
+    let at = |part| running.address(part).unwrap();
+
+    let (_, _, page) = ask(at(Part::Server(0)), "/metrics", "").await;
+    assert!(page.contains("vllm:kv_cache_usage_perc{"));
+    let (_, _, page) = ask(at(Part::Server(1)), "/metrics", "").await;
+    assert!(page.contains("source=\"external_kv_transfer\"}"));
+
+    let (status, head, page) = ask(at(Part::Server(3)), "/metrics", "").await;
+    assert_eq!(status, "200 OK");
+    assert!(head.contains("content-type: text/plain; charset=utf-8"));
+    assert!(page.contains("tgi_request_count ") && !page.contains("tgi_batch_max_total_tokens"));
+    let (_, head, info) = ask(at(Part::Server(3)), "/info", "").await;
+    assert!(
+        head.contains("content-type: application/json")
+            && info.contains("\"max_input_tokens\":2048")
+    );
+
+    let limitador = at(Part::Limitador);
+    let (_, _, page) = ask(limitador, "/metrics", "").await;
+    assert!(page.contains("limitador_up 1\n") && page.contains("authorized_hits{"));
+    let (status, _, counters) = ask(limitador, "/counters/llm%2Fchat", "").await;
+    assert_eq!(status, "200 OK");
+    assert!(counters.starts_with("[{\"limit\":{\"id\":null,\"namespace\":\"llm/chat\""));
+    assert_eq!(ask(limitador, "/limits/no%2Fsuch", "").await.2, "[]");
+    assert_eq!(
+        ask(limitador, "/limits/llm/chat", "").await.0,
+        "404 Not Found"
+    );
+    let (_, _, status) = ask(limitador, "/status", "").await;
+    assert!(status.starts_with("{\"started_at\":\"2026-"));
+
+    let (_, _, truth) = ask(limitador, "/debug/truth", "").await;
+    for key in [
+        "\"servers\":[",
+        "\"tenants\":[",
+        "\"gateway\":{",
+        "\"gpus\":[{",
+    ] {
+        assert!(truth.contains(key), "{key}");
+    }
+    let (_, _, truth) = ask(at(Part::Server(0)), "/debug/truth", "").await;
+    assert!(truth.starts_with("{\"seconds\":20.0,\"engines\":["));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_router_that_was_never_used_has_an_empty_page() {
+    let running = frozen(WorldConfig::default(), 0.0).await;
+    let address = running.address(Part::Server(3)).unwrap();
+    let (status, _, page) = ask(address, "/metrics", "").await;
+    assert_eq!((status.as_str(), page.as_str()), ("200 OK", ""));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn the_gateway_asks_for_a_token() {
+    let running = frozen(WorldConfig::default(), 5.0).await;
+    let address = running.address(Part::Gateway).unwrap();
+    let good = bearer("sim-gateway-token");
+    let status = async |headers: &str| ask(address, "/metrics", headers).await.0;
+    assert_eq!(status("").await, "401 Unauthorized");
+    assert_eq!(status(&bearer("guess")).await, "401 Unauthorized");
+    assert_eq!(
+        status(&bearer("sim-token-without-rights")).await,
+        "403 Forbidden"
+    );
+    assert_eq!(status(&good).await, "200 OK");
+    for (incident, want) in [
+        (Incident::GatewayUnauthorized, "401 Unauthorized"),
+        (Incident::GatewayForbidden, "403 Forbidden"),
+        (Incident::GatewayDown, ""),
+    ] {
+        running.with_world(|world| world.incident(incident));
+        assert_eq!(status(&good).await, want);
+        running.with_world(|world| world.end_incident(incident));
+        assert_eq!(status(&good).await, "200 OK");
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn the_gateway_speaks_each_generation() {
+    // Of each generation a family that it has, and those of the others that it has not.
+    let names = [
+        "inference_model_request_total{",
+        "inference_objective_request_total{",
+        "llm_d_epp_request_total{",
+    ];
+    for (generation, has) in [
+        (Names::InferenceModel, [true, false, false]),
+        (Names::InferenceObjective, [false, true, false]),
+        (Names::LlmD, [false, false, true]),
+        (Names::LlmDWithTwins, [false, true, true]),
+    ] {
+        let config = WorldConfig {
+            gateway: Some(Gateway {
+                names: generation,
+                token: None,
+                ..Gateway::default()
+            }),
+            ..WorldConfig::default()
+        };
+        let running = frozen(config, 10.0).await;
+        let address = running.address(Part::Gateway).unwrap();
+        let (_, _, page) = ask(address, "/metrics", "").await;
+        for (name, has) in names.iter().zip(has) {
+            assert_eq!(page.contains(name), has, "{generation:?}: {name}");
+        }
+        // All generations that are spoken say the same sum, and it is the truth.
+        let want: u64 = running.with_world(|world| {
+            let requests = world.gateway().unwrap().requests.values();
+            requests.map(|r| r.requests).sum()
+        });
+        for (name, _) in names.iter().zip(has).filter(|(_, has)| *has) {
+            let lines = page.lines().filter(|line| line.starts_with(name));
+            let values = lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap());
+            assert_eq!(
+                values.sum::<f64>().to_bits(),
+                (want as f64).to_bits(),
+                "{name}"
+            );
+        }
+        // Each family once, each series once.
+        let mut seen = std::collections::HashSet::new();
+        for line in page.lines() {
+            let key = match line.strip_prefix("# TYPE ") {
+                Some(family) => family,
+                None if line.starts_with('#') => continue,
+                None => line.rsplit_once(' ').unwrap().0,
+            };
+            assert!(seen.insert(key.to_owned()), "{generation:?}: {key} twice");
+        }
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_dead_server_does_not_answer() {
+    let running = frozen(WorldConfig::default(), 5.0).await;
+    let dead = running.with_world(|world| {
+        world.incident(Incident::EngineDown);
+        world.servers().iter().position(|s| s.is_down()).unwrap()
+    });
+    let address = running.address(Part::Server(dead)).unwrap();
+    assert_eq!(ask(address, "/metrics", "").await.0, "");
+    running.with_world(|world| {
+        world.end_incident(Incident::EngineDown);
+        world.advance(1.0);
+    });
+    assert_eq!(ask(address, "/metrics", "").await.0, "200 OK");
+    running.with_world(|world| world.incident(Incident::LimitadorDown));
+    let limitador = running.address(Part::Limitador).unwrap();
+    assert_eq!(ask(limitador, "/metrics", "").await.0, "");
+    running.stop().await;
+}
