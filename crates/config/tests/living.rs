@@ -396,3 +396,45 @@ async fn shards_share_and_limits_limit() {
         .unwrap();
     assert_eq!(Watch::start(&config).changed().await.len(), 7);
 }
+
+/// Files and signals at the same time, good ones and bad ones: the last good one is what holds.
+#[tokio::test]
+async fn reloads_that_race_end_with_the_last_good_file() {
+    let address = engine(vllm_page(1)).await;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tokenpath.yaml");
+    let text = |round: u32| {
+        format!("sources: [{{kind: vllm, endpoint: \"{address}\", labels: {{round: r{round}}}}}]")
+    };
+    fs::write(&path, text(0)).unwrap();
+    let exporter = Arc::new(Exporter::new());
+    let (config, file) = load(&path);
+    let (hup, signals) = mpsc::channel(1);
+    let following = tokio::spawn(follow(
+        Arc::clone(&exporter),
+        config,
+        Some(file),
+        signals,
+        equip(),
+    ));
+    for round in 1..=100 {
+        let bad = round % 3 == 0;
+        let whole = text(round);
+        let cut = whole.strip_suffix("}]").unwrap();
+        let written = if bad { cut } else { &whole };
+        fs::write(&path, written).unwrap();
+        if round % 2 == 0 {
+            _ = hup.try_send(());
+        }
+        sleep(Duration::from_millis(10)).await;
+        let page = page(&exporter).await;
+        assert!(page.matches("tokenpath_source_up{").count() <= 1, "{page}");
+    }
+    let shown = until(&exporter, "round=\"r100\"", true).await;
+    assert!(
+        shown.contains("tokenpath_config_last_reload_successful 1\n"),
+        "{shown}"
+    );
+    assert_eq!(exporter.sources().len(), 1);
+    following.abort();
+}
