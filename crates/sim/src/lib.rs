@@ -41,7 +41,7 @@
 //! ```
 //!
 //! A [`World`] is a whole token path in one virtual time: users with quotas in
-//! [Limitador](limitador), a [gateway](gateway), engine servers of several releases of vLLM and of
+//! [Limitador](crate::limitador), a [`gateway`], engine servers of several releases of vLLM and of
 //! [Text Generation Inference](tgi), prompts computed on one and answered on another, and the GPUs
 //! under them ([`GpuFleet`]). A [`WorldServer`] gives each a port. [`Incident`]s have names.
 //!

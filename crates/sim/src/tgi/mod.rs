@@ -1,7 +1,7 @@
 //! Text Generation Inference 3.3.7: the engine's work as its router counts it.
 //!
 //! The router counts handler entries rather than requests, a request again after each 1,024 tokens,
-//! and nothing before it is first used. Its page is in [`page`]; the rest of its API in `api.rs`.
+//! and nothing before it is first used. Its page is in `page.rs`; the rest of its API in `api.rs`.
 
 pub(crate) mod api;
 mod page;

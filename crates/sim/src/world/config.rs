@@ -173,15 +173,15 @@ impl Default for Limitador {
                 Namespace {
                     name: "llm/requests".to_owned(),
                     counts: Counts::Requests,
-                    limits: vec![limit("requests-per-user", 1200, None)],
+                    limits: vec![limit("requests-per-user", 12_000, None)],
                 },
                 Namespace {
                     name: "llm/chat".to_owned(),
                     counts: Counts::Tokens,
                     limits: vec![
                         limit("tokens-free", 90_000, Some("free")),
-                        limit("tokens-standard", 400_000, Some("standard")),
-                        limit("tokens-premium", 2_000_000, Some("premium")),
+                        limit("tokens-standard", 4_000_000, Some("standard")),
+                        limit("tokens-premium", 20_000_000, Some("premium")),
                     ],
                 },
             ],

@@ -5,7 +5,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Incident {
-    /// Six times the requests.
+    /// Six times the requests of all users but those with the lowest quota.
     QueueStorm,
     /// No prompt begins like another, and the caches are as small as they can be.
     CacheThrash,

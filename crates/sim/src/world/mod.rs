@@ -390,37 +390,50 @@ impl World {
 
     fn draw_arrival(&mut self) {
         let mut rate = self.config.traffic.arrivals_per_second;
-        if self.has(Incident::QueueStorm) {
-            rate *= 6.0;
-        }
         let whole: f64 = self.config.tenants.iter().map(|tenant| tenant.share).sum();
         let shares: f64 = self.shares().iter().sum();
-        // A flood comes on top of what the others send.
+        // A storm or a flood comes on top of what is sent otherwise.
         rate *= shares / whole;
         let traffic = &self.config.traffic;
         self.next_arrival = traffic::next_arrival(traffic, rate, self.now, &mut self.gaps);
     }
 
-    /// The users' shares, of which one is larger in a flood.
+    /// The users' shares, larger than configured in a storm or a flood.
     fn shares(&self) -> Vec<f64> {
-        let mut shares: Vec<f64> = self.config.tenants.iter().map(|t| t.share).collect();
-        if self.has(Incident::TenantFlood) {
-            let quota = |tenant: &Tenant| {
-                let limits = self.config.limitador.iter().flat_map(|l| &l.namespaces);
-                let limits = limits.flat_map(|namespace| &namespace.limits);
-                limits
-                    .filter(|limit| limit.group.as_ref() == Some(&tenant.group))
-                    .map(|limit| limit.max)
-                    .min()
-                    .unwrap_or(u64::MAX)
-            };
-            let tenants = self.config.tenants.iter().enumerate();
-            let flooding = tenants.min_by_key(|(_, tenant)| quota(tenant));
-            if let Some((index, _)) = flooding {
-                shares[index] *= 40.0;
+        let tenants = &self.config.tenants;
+        let mut shares: Vec<f64> = tenants.iter().map(|t| t.share).collect();
+        let (storm, flood) = (
+            self.has(Incident::QueueStorm),
+            self.has(Incident::TenantFlood),
+        );
+        if !storm && !flood {
+            return shares;
+        }
+        let quotas: Vec<u64> = tenants.iter().map(|tenant| self.quota(tenant)).collect();
+        let least = quotas.iter().min().copied().unwrap_or(u64::MAX);
+        let most = quotas.iter().max().copied().unwrap_or(u64::MAX);
+        if storm {
+            // Those whom the lowest quota would soon stop have no part in a storm.
+            let takes_part = |quota: u64| quota > least || least == most;
+            for (share, quota) in shares.iter_mut().zip(&quotas) {
+                *share *= if takes_part(*quota) { 6.0 } else { 1.0 };
             }
         }
+        if flood && let Some(index) = quotas.iter().position(|&quota| quota == least) {
+            shares[index] *= 40.0;
+        }
         shares
+    }
+
+    /// The lowest limit that is for a user's group alone.
+    fn quota(&self, tenant: &Tenant) -> u64 {
+        let namespaces = self.config.limitador.iter().flat_map(|l| &l.namespaces);
+        namespaces
+            .flat_map(|namespace| &namespace.limits)
+            .filter(|limit| limit.group.as_ref() == Some(&tenant.group))
+            .map(|limit| limit.max)
+            .min()
+            .unwrap_or(u64::MAX)
     }
 
     fn draw_user(&mut self) -> usize {
