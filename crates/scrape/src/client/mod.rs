@@ -6,6 +6,7 @@ mod endpoint;
 mod error;
 mod progress;
 mod resolve;
+mod stream;
 
 use std::borrow::Cow;
 use std::fmt;

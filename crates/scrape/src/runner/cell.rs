@@ -1,14 +1,17 @@
 //! One source under the runner: at most one reading at a time, shared by all who wait for it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokenpath_core::{
-    BoxSource, CollectError, DropReason, LabelSet, Reason, Snapshot, Source, SourceId, Tally,
-    in_full,
+    BoxSource, CollectError, DropReason, LabelSet, Reason, Shape, Snapshot, Source, SourceId,
+    Tally, in_full,
 };
+use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout_at};
 
 use super::SourceOptions;
 use crate::Instance;
@@ -18,6 +21,11 @@ use crate::Instance;
 pub struct Reading {
     /// What the source said; empty where the reading failed.
     pub snapshot: Snapshot,
+    /// The constant labels of its series: who it is, the operator's, and those for which the source
+    /// has no value of its own.
+    pub labels: LabelSet,
+    /// When it ended.
+    pub finished: Instant,
     /// How long it took.
     pub elapsed: Duration,
     /// Whether it succeeded, and if not, why.
@@ -58,6 +66,8 @@ pub(super) struct Totals {
 struct State {
     flight: Option<watch::Receiver<Option<Arc<Reading>>>>,
     last: Option<Arc<Reading>>,
+    /// The one before, for its memory; only where sources are read in the background.
+    spare: Option<Arc<Reading>>,
     totals: Totals,
     logged: Option<(Reason, Instant)>,
 }
@@ -65,14 +75,39 @@ struct State {
 /// A fault that lasts is logged again after this time.
 const LOG_AGAIN_AFTER: Duration = Duration::from_secs(300);
 
+/// A source and whatever is known of it. Dropping it ends its reading in the background.
 #[derive(Debug)]
 pub(super) struct Cell {
-    source: Arc<BoxSource>,
+    reader: Arc<Reader>,
+    background: Mutex<Option<AbortHandle>>,
+}
+
+/// What a reading needs, wherever it runs.
+#[derive(Debug)]
+struct Reader {
+    source: BoxSource,
     labels: LabelSet,
     options: SourceOptions,
     /// In whose name it is read.
     runner: Instance,
-    state: Arc<Mutex<State>>,
+    state: Mutex<State>,
+    fallback: Mutex<Fallback>,
+}
+
+/// The labels for the shape that was read last: looked at again only for another one.
+#[derive(Debug)]
+struct Fallback {
+    shape: Weak<Shape>,
+    labels: LabelSet,
+}
+
+impl Drop for Cell {
+    fn drop(&mut self) {
+        let background = self.background.get_mut();
+        if let Some(task) = background.unwrap_or_else(PoisonError::into_inner).take() {
+            task.abort();
+        }
+    }
 }
 
 impl Cell {
@@ -80,34 +115,60 @@ impl Cell {
         let id = source.id().clone();
         let ours = [("backend", id.kind()), ("target", id.target())];
         let labels = LabelSet::new(ours.into_iter().chain(options.labels.iter()));
-        Self {
-            source: Arc::new(source),
-            labels,
-            options,
-            runner,
-            state: Arc::default(),
+        let fallback = Mutex::new(Fallback {
+            shape: Weak::new(),
+            labels: labels.clone(),
+        });
+        let cell = Self {
+            reader: Arc::new(Reader {
+                source,
+                labels,
+                options,
+                runner,
+                state: Mutex::default(),
+                fallback,
+            }),
+            background: Mutex::new(None),
+        };
+        cell.start();
+        cell
+    }
+
+    /// Starts reading in the background, where that is wanted, not yet so, and there is a runtime.
+    pub(super) fn start(&self) {
+        let (Some(interval), Ok(runtime)) = (self.reader.options.interval, Handle::try_current())
+        else {
+            return;
+        };
+        let mut background = self
+            .background
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if background.is_none() {
+            let reader = Arc::clone(&self.reader);
+            *background = Some(runtime.spawn(reader.in_background(interval)).abort_handle());
         }
     }
 
     pub(super) fn id(&self) -> &SourceId {
-        self.source.id()
+        self.reader.source.id()
     }
 
     pub(super) fn source(&self) -> &BoxSource {
-        &self.source
+        &self.reader.source
     }
 
     /// The constant labels of its series: who it is, and the operator's.
     pub(super) fn labels(&self) -> &LabelSet {
-        &self.labels
+        &self.reader.labels
     }
 
     pub(super) fn totals(&self) -> Totals {
-        self.lock().totals.clone()
+        self.reader.lock().totals.clone()
     }
 
     pub(super) fn status(&self) -> SourceStatus {
-        let state = self.lock();
+        let state = self.reader.lock();
         let last = state.last.as_deref();
         let tally = last
             .map(|reading| *reading.snapshot.tally())
@@ -126,102 +187,166 @@ impl Cell {
         }
     }
 
+    /// What a page that ends at the deadline will know. In the background: what was read last, and
+    /// nothing once two intervals have passed since. Else a reading that is joined or started.
+    pub(super) fn for_page(&self, deadline: Instant) -> Flight {
+        let Some(interval) = self.reader.options.interval else {
+            return self.reader.join_or_start(deadline);
+        };
+        self.start();
+        let last = self.reader.lock().last.clone();
+        match last {
+            Some(last) if last.finished.elapsed() <= interval.saturating_mul(2) => {
+                Flight(Way::Landed(Some(last)))
+            }
+            Some(_) => Flight(Way::Landed(None)),
+            // Its first turn has not come: a page does not wait for that.
+            None => self.reader.join_or_start(deadline),
+        }
+    }
+}
+
+impl Reader {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Reads once an interval, for ever. Sources have their turns spread over the interval, each
+    /// always at the same point of it.
+    async fn in_background(self: Arc<Self>, interval: Duration) {
+        let mut hasher = DefaultHasher::new();
+        (self.source.id(), &self.labels).hash(&mut hasher);
+        let share = f64::from(u32::try_from(hasher.finish() >> 32).unwrap_or(0)) / 4_294_967_296.0;
+        let mut turns = interval_at(Instant::now() + interval.mul_f64(share), interval);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            turns.tick().await;
+            if self.lock().flight.is_some() {
+                self.lock().totals.skipped += 1;
+            } else {
+                // It runs in a task of its own: the next turn comes whether or not it has ended.
+                _ = self.join_or_start(Instant::now() + self.options.timeout);
+            }
+        }
+    }
+
     /// Joins the reading that is under way, or starts one that ends at the deadline.
-    pub(super) fn join_or_start(&self, deadline: Instant) -> Flight {
+    fn join_or_start(self: &Arc<Self>, deadline: Instant) -> Flight {
         let mut state = self.lock();
         if let Some(flight) = &state.flight {
-            return Flight(flight.clone());
+            return Flight(Way::UnderWay(flight.clone()));
         }
         let (done, flight) = watch::channel(None);
         state.flight = Some(flight.clone());
-        // The snapshot of the reading before is written again where no page holds it any more.
-        let last = state.last.take().map(Arc::try_unwrap);
-        let snapshot = match last {
-            Some(Ok(reading)) => reading.snapshot,
-            Some(Err(shared)) => {
-                state.last = Some(shared);
-                Snapshot::new()
+        // The snapshot of a reading before is written again where no page holds it any more. In the
+        // background the last one is still wanted, so it is the one before that.
+        let snapshot = if self.options.interval.is_some() {
+            let spare = state.spare.take().and_then(Arc::into_inner);
+            spare.map_or_else(Snapshot::new, |reading| reading.snapshot)
+        } else {
+            match state.last.take().map(Arc::try_unwrap) {
+                Some(Ok(reading)) => reading.snapshot,
+                Some(Err(shared)) => {
+                    state.last = Some(shared);
+                    Snapshot::new()
+                }
+                None => Snapshot::new(),
             }
-            None => Snapshot::new(),
         };
         drop(state);
-        let source = Arc::clone(&self.source);
-        let options = self.options.clone();
-        let runner = self.runner;
-        let state = Arc::clone(&self.state);
+        let reader = Arc::clone(self);
         tokio::spawn(async move {
-            let reading = Arc::new(read(&source, &options, runner, snapshot, deadline).await);
-            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.record(source.id(), &reading);
+            let reading = Arc::new(reader.read(snapshot, deadline).await);
+            let mut state = reader.lock();
+            state.record(reader.source.id(), &reading);
             state.flight = None;
             drop(state);
             // Nobody may be waiting any more: that is fine.
             _ = done.send(Some(reading));
         });
-        Flight(flight)
+        Flight(Way::UnderWay(flight))
     }
-}
 
-/// One reading, whatever the source does: returns, fails, hangs or panics.
-async fn read(
-    source: &Arc<BoxSource>,
-    options: &SourceOptions,
-    runner: Instance,
-    mut snapshot: Snapshot,
-    deadline: Instant,
-) -> Reading {
-    let start = Instant::now();
-    let reader = Arc::clone(source);
-    // A task of its own, so that a panic stays in it.
-    let mut task = tokio::spawn(async move {
-        snapshot.clear();
-        let result = runner.reading(reader.collect(&mut snapshot)).await;
-        (snapshot, result)
-    });
-    let (mut snapshot, result) = match timeout_at(deadline, &mut task).await {
-        Ok(Ok(done)) => done,
-        Ok(Err(panic)) => {
-            let what = panic_text(panic);
-            let message = format!(
-                "reading {} panicked ({what}); this is a fault of the program: please report it",
-                source.id()
-            );
-            (
-                Snapshot::new(),
-                Err(CollectError::new(Reason::Internal, message)),
-            )
+    /// The constant labels of what was read: a fallback label stands where no series of the source
+    /// has one of that name.
+    fn labels_for(&self, snapshot: &Snapshot) -> LabelSet {
+        if self.options.fallback_labels.is_empty() {
+            return self.labels.clone();
         }
-        Err(_) => {
-            task.abort();
-            let message = format!("{} did not answer in {:.1?}", source.id(), start.elapsed());
-            (
-                Snapshot::new(),
-                Err(CollectError::new(Reason::Timeout, message)),
-            )
-        }
-    };
-    match result {
-        Ok(()) => {
-            if !options.selection.is_everything() {
-                snapshot.retain_families(|desc| options.selection.keeps(desc.name()));
+        let shape = snapshot.shape();
+        let mut known = self.fallback.lock().unwrap_or_else(PoisonError::into_inner);
+        if !std::ptr::eq(known.shape.as_ptr(), Arc::as_ptr(shape)) {
+            let is_silent = |name: &str| {
+                let mut series = shape.families().flat_map(|family| family.series());
+                series.all(|series| series.label(name).is_none())
+            };
+            let fallback = self.options.fallback_labels.iter();
+            let silent = fallback.filter(|(name, _)| is_silent(name));
+            let labels = LabelSet::new(silent.chain(self.labels.iter()));
+            // An equal set stays the same set, which pages know.
+            if labels != known.labels {
+                known.labels = labels;
             }
-            snapshot.limit_series(options.series_limit);
+            known.shape = Arc::downgrade(shape);
         }
-        Err(_) => {
-            // Half a reading is none; what was counted stays.
-            let tally: Tally = *snapshot.tally();
-            snapshot.clear();
-            *snapshot.tally_mut() = tally;
-        }
+        known.labels.clone()
     }
-    Reading {
-        snapshot,
-        elapsed: start.elapsed(),
-        result,
+
+    /// One reading, whatever the source does: returns, fails, hangs or panics.
+    async fn read(self: &Arc<Self>, mut snapshot: Snapshot, deadline: Instant) -> Reading {
+        let (source, options) = (&self.source, &self.options);
+        let start = Instant::now();
+        let reader = Arc::clone(self);
+        // A task of its own, so that a panic stays in it.
+        let mut task = tokio::spawn(async move {
+            snapshot.clear();
+            let reading = reader.source.collect(&mut snapshot);
+            let result = reader.runner.reading(reading).await;
+            (snapshot, result)
+        });
+        let (mut snapshot, result) = match timeout_at(deadline, &mut task).await {
+            Ok(Ok(done)) => done,
+            Ok(Err(panic)) => {
+                let what = panic_text(panic);
+                let message = format!(
+                    "reading {} panicked ({what}); this is a fault of the program: please report it",
+                    source.id()
+                );
+                (
+                    Snapshot::new(),
+                    Err(CollectError::new(Reason::Internal, message)),
+                )
+            }
+            Err(_) => {
+                task.abort();
+                let message = format!("{} did not answer in {:.1?}", source.id(), start.elapsed());
+                (
+                    Snapshot::new(),
+                    Err(CollectError::new(Reason::Timeout, message)),
+                )
+            }
+        };
+        match result {
+            Ok(()) => {
+                if !options.selection.is_everything() {
+                    snapshot.retain_families(|desc| options.selection.keeps(desc.name()));
+                }
+                snapshot.limit_series(options.series_limit);
+            }
+            Err(_) => {
+                // Half a reading is none; what was counted stays.
+                let tally: Tally = *snapshot.tally();
+                snapshot.clear();
+                *snapshot.tally_mut() = tally;
+            }
+        }
+        Reading {
+            labels: self.labels_for(&snapshot),
+            snapshot,
+            elapsed: start.elapsed(),
+            finished: Instant::now(),
+            result,
+        }
     }
 }
 
@@ -273,16 +398,25 @@ impl State {
                 }
             }
         }
-        self.last = Some(Arc::clone(reading));
+        self.spare = self.last.replace(Arc::clone(reading));
     }
 }
 
-/// A reading that is under way.
-pub(super) struct Flight(watch::Receiver<Option<Arc<Reading>>>);
+/// A reading that is under way, or has ended before.
+pub(super) struct Flight(Way);
+
+enum Way {
+    UnderWay(watch::Receiver<Option<Arc<Reading>>>),
+    Landed(Option<Arc<Reading>>),
+}
 
 impl Flight {
-    pub(super) async fn outcome(mut self, deadline: Instant) -> Outcome {
-        let landed = timeout_at(deadline, self.0.wait_for(Option::is_some)).await;
+    pub(super) async fn outcome(self, deadline: Instant) -> Outcome {
+        let mut flight = match self.0 {
+            Way::UnderWay(flight) => flight,
+            Way::Landed(reading) => return Outcome(reading),
+        };
+        let landed = timeout_at(deadline, flight.wait_for(Option::is_some)).await;
         match landed {
             Ok(Ok(reading)) => Outcome(reading.clone()),
             // The deadline of this page, or a runtime that shuts down.
@@ -300,13 +434,12 @@ impl Outcome {
     }
 
     pub(super) fn is_up(&self) -> bool {
-        self.reading().is_some_and(|reading| reading.result.is_ok())
+        self.success().is_some()
     }
 
-    pub(super) fn snapshot(&self) -> Option<&Snapshot> {
-        self.reading()
-            .filter(|reading| reading.result.is_ok())
-            .map(|reading| &reading.snapshot)
+    /// The reading, where it succeeded.
+    pub(super) fn success(&self) -> Option<&Reading> {
+        self.reading().filter(|reading| reading.result.is_ok())
     }
 }
 

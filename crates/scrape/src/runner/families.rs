@@ -40,6 +40,10 @@ families! {
         "Readings that were due while the one before still ran.";
     CERTIFICATE = "tokenpath_source_certificate_expiry_timestamp_seconds", Gauge, Seconds, &["backend", "target"],
         "When the certificate that the target shows ends; absent without TLS.";
+    CONFIG_SUCCESSFUL = "tokenpath_config_last_reload_successful", Gauge, None, &[],
+        "Whether the configuration file was valid when it was last read; absent without one.";
+    CONFIG_SUCCESS_TIME = "tokenpath_config_last_reload_success_timestamp_seconds", Gauge, Seconds, &[],
+        "When the configuration file was last read with success.";
     FOLDED = "tokenpath_labels_folded_total", Counter, None, &["backend", "target", "label"],
         "Values of a label that share one series because there were more than its limit.";
     PROCESS_CPU = "process_cpu_seconds_total", Counter, Seconds, &[],

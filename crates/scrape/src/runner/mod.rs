@@ -11,8 +11,10 @@ mod process;
 mod provider;
 mod selection;
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
 
 use tokenpath_core::dialect::Spoken;
 use tokenpath_core::exposition::{Encoder, Format, Part};
@@ -31,11 +33,21 @@ pub use selection::Selection;
 pub struct SourceOptions {
     /// Labels from the operator: they win over upstream's, whose become `exported_…`.
     pub labels: LabelSet,
+    /// Labels for a source whose series have none of that name: what the operator knows where the
+    /// source is silent.
+    pub fallback_labels: LabelSet,
     /// Which families are kept; all by default.
     pub selection: Selection,
     /// At most so many lines of this source are on the page; what is over is dropped and counted.
     pub series_limit: usize,
+    /// Read in the background, once in this time; for each page where there is none.
+    pub interval: Option<Duration>,
+    /// Longest time for a reading in the background; a page brings its own deadline.
+    pub timeout: Duration,
 }
+
+/// The default of [`SourceOptions::timeout`].
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The default of [`SourceOptions::series_limit`].
 pub const DEFAULT_SERIES_LIMIT: usize = 100_000;
@@ -46,8 +58,11 @@ impl SourceOptions {
     pub fn new() -> Self {
         Self {
             labels: LabelSet::default(),
+            fallback_labels: LabelSet::default(),
             selection: Selection::default(),
             series_limit: DEFAULT_SERIES_LIMIT,
+            interval: None,
+            timeout: DEFAULT_TIMEOUT,
         }
     }
 
@@ -55,6 +70,28 @@ impl SourceOptions {
     #[must_use]
     pub fn labels(mut self, labels: LabelSet) -> Self {
         self.labels = labels;
+        self
+    }
+
+    /// Sets the labels for a silent source.
+    #[must_use]
+    pub fn fallback_labels(mut self, labels: LabelSet) -> Self {
+        self.fallback_labels = labels;
+        self
+    }
+
+    /// Reads in the background, once in this time. A page shows what was read last, and nothing
+    /// once two intervals have passed since.
+    #[must_use]
+    pub fn interval(mut self, interval: Duration) -> Self {
+        self.interval = Some(interval.max(Duration::from_millis(1)));
+        self
+    }
+
+    /// Sets the longest time for a reading in the background.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
@@ -107,11 +144,27 @@ impl SourceOptions {
 /// ```
 #[derive(Debug)]
 pub struct Exporter {
-    cells: Vec<Arc<Cell>>,
-    spoken: Spoken,
+    cells: RwLock<Cells>,
+    keys: AtomicU64,
+    spoken: RwLock<Spoken>,
     speakers: [Mutex<Speaker>; 2],
     started: SystemTime,
     instance: Instance,
+    reload: Mutex<Option<Reload>>,
+}
+
+/// The sources at one moment, shared with the pages that are made of them.
+type Cells = Arc<[(SourceKey, Arc<Cell>)]>;
+
+/// A source of an [`Exporter`], for taking it out again. Never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SourceKey(u64);
+
+/// How the configuration was when it was last read.
+#[derive(Clone, Copy, Debug)]
+struct Reload {
+    successful: bool,
+    last_success: Option<SystemTime>,
 }
 
 /// What one format's pages are made with, kept from page to page.
@@ -138,57 +191,122 @@ impl Exporter {
     /// An exporter without sources that speaks these dialects.
     #[must_use]
     pub fn speaking(spoken: Spoken) -> Self {
-        let speaker = |format| {
-            let encoder = Encoder::with_dialects(format, spoken.clone());
-            Mutex::new(Speaker {
-                encoder,
-                own: Snapshot::new(),
-                page: Vec::new(),
-            })
-        };
-        let speakers = [speaker(Format::Text004), speaker(Format::OpenMetrics100)];
         Self {
-            cells: Vec::new(),
-            spoken,
-            speakers,
+            cells: RwLock::new(Arc::from([])),
+            keys: AtomicU64::new(0),
+            speakers: speakers(&spoken),
+            spoken: RwLock::new(spoken),
             started: SystemTime::now(),
             instance: Instance::fresh(),
+            reload: Mutex::new(None),
         }
     }
 
     /// Adds a source.
+    ///
+    /// One with an interval is read in the background from now on where there is a tokio runtime,
+    /// and else from the first page on.
     pub fn add(&mut self, source: BoxSource, options: SourceOptions) {
-        self.cells
-            .push(Arc::new(Cell::new(source, options, self.instance)));
+        self.change(&[], [(source, options)]);
+    }
+
+    /// Takes sources out and adds others, at once: a page has all of them or none. Sources that are
+    /// neither are not touched: their readings, connections and counts go on. Returns the keys of
+    /// those added.
+    ///
+    /// A reading under way of one that is taken out ends by its own deadline and is not seen.
+    pub fn change(
+        &self,
+        remove: &[SourceKey],
+        add: impl IntoIterator<Item = (BoxSource, SourceOptions)>,
+    ) -> Vec<SourceKey> {
+        let added: Vec<_> = add
+            .into_iter()
+            .map(|(source, options)| {
+                let key = SourceKey(self.keys.fetch_add(1, Ordering::Relaxed));
+                (key, Arc::new(Cell::new(source, options, self.instance)))
+            })
+            .collect();
+        let keys = added.iter().map(|(key, _)| *key).collect();
+        let remove: HashSet<_> = remove.iter().collect();
+        let mut cells = self.cells.write().unwrap_or_else(PoisonError::into_inner);
+        let kept = cells
+            .iter()
+            .filter(|(key, _)| !remove.contains(key))
+            .cloned();
+        let changed = kept.chain(added).collect();
+        let before = std::mem::replace(&mut *cells, changed);
+        drop(cells);
+        // Outside the lock: this may be the last of many sources.
+        drop(before);
+        keys
+    }
+
+    fn cells(&self) -> Cells {
+        Arc::clone(&self.cells.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The sources, in the order they were added.
-    pub fn sources(&self) -> impl ExactSizeIterator<Item = &SourceId> {
-        self.cells.iter().map(|cell| cell.id())
+    #[must_use]
+    pub fn sources(&self) -> Vec<SourceId> {
+        self.cells()
+            .iter()
+            .map(|(_, cell)| cell.id().clone())
+            .collect()
+    }
+
+    /// Speaks these dialects from the next page on.
+    pub fn speak_as(&self, spoken: Spoken) {
+        let fresh = speakers(&spoken);
+        *self.spoken.write().unwrap_or_else(PoisonError::into_inner) = spoken;
+        for (speaker, fresh) in self.speakers.iter().zip(fresh) {
+            let fresh = fresh.into_inner().unwrap_or_else(PoisonError::into_inner);
+            *speaker.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
+        }
+    }
+
+    /// Takes note of how the configuration was read: `tokenpath_config_last_reload_successful` and
+    /// the time of the last success. Without this, pages have neither.
+    pub fn reloaded(&self, successful: bool) {
+        let mut reload = self.reload.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = reload.and_then(|reload| reload.last_success);
+        *reload = Some(Reload {
+            successful,
+            last_success: if successful {
+                Some(SystemTime::now())
+            } else {
+                before
+            },
+        });
     }
 
     /// All families that a page may have under canonical names.
     #[must_use]
     pub fn describe(&self) -> Vec<Arc<Desc>> {
-        let mut all: Vec<Arc<Desc>> = own_families().to_vec();
-        for desc in self.cells.iter().flat_map(|cell| cell.source().describe()) {
-            if !all.iter().any(|known| known.name() == desc.name()) {
-                all.push(Arc::clone(desc));
-            }
-        }
-        all
+        let cells = self.cells();
+        let sources = cells.iter().flat_map(|(_, cell)| cell.source().describe());
+        let mut names = HashSet::new();
+        own_families()
+            .iter()
+            .chain(sources)
+            .filter(|desc| names.insert(desc.name()))
+            .cloned()
+            .collect()
     }
 
     /// The dialects that are spoken.
     #[must_use]
-    pub fn spoken(&self) -> &Spoken {
-        &self.spoken
+    pub fn spoken(&self) -> Spoken {
+        self.spoken
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// How each source was when it was last read.
     #[must_use]
     pub fn status(&self) -> Vec<SourceStatus> {
-        self.cells.iter().map(|cell| cell.status()).collect()
+        self.cells().iter().map(|(_, cell)| cell.status()).collect()
     }
 
     /// Reads all sources and writes a page. Sources that are not done by `deadline` are not on it.
@@ -199,33 +317,32 @@ impl Exporter {
     /// wait for them.
     pub async fn page(&self, format: Format, deadline: Instant) -> Vec<u8> {
         // All are started before any is waited for.
-        let flights: Vec<_> = self
-            .cells
+        let cells = self.cells();
+        let flights: Vec<_> = cells
             .iter()
-            .map(|cell| cell.join_or_start(deadline))
+            .map(|(_, cell)| cell.for_page(deadline))
             .collect();
         let mut outcomes = Vec::with_capacity(flights.len());
         for flight in flights {
             outcomes.push(flight.outcome(deadline).await);
         }
-        self.speak(format, &outcomes)
+        self.speak(format, &cells, &outcomes)
     }
 
-    fn speak(&self, format: Format, outcomes: &[Outcome]) -> Vec<u8> {
+    fn speak(&self, format: Format, cells: &Cells, outcomes: &[Outcome]) -> Vec<u8> {
+        let reload = *self.reload.lock().unwrap_or_else(PoisonError::into_inner);
         let speaker = &self.speakers[usize::from(format == Format::OpenMetrics100)];
         let mut speaker = speaker.lock().unwrap_or_else(PoisonError::into_inner);
         let Speaker { encoder, own, page } = &mut *speaker;
         own.clear();
-        own::write(own, &self.cells, outcomes, self.started);
+        own::write(own, cells, outcomes, self.started, reload);
         let nothing = LabelSet::default();
         let mut parts = Vec::with_capacity(outcomes.len() + 1);
-        for (cell, outcome) in self.cells.iter().zip(outcomes) {
-            if let Some(snapshot) = outcome.snapshot() {
-                parts.push(Part {
-                    snapshot,
-                    labels: cell.labels(),
-                });
-            }
+        for reading in outcomes.iter().filter_map(Outcome::success) {
+            parts.push(Part {
+                snapshot: &reading.snapshot,
+                labels: &reading.labels,
+            });
         }
         parts.push(Part {
             snapshot: own,
@@ -234,4 +351,14 @@ impl Exporter {
         encoder.encode(&parts, page);
         page.clone()
     }
+}
+
+fn speakers(spoken: &Spoken) -> [Mutex<Speaker>; 2] {
+    [Format::Text004, Format::OpenMetrics100].map(|format| {
+        Mutex::new(Speaker {
+            encoder: Encoder::with_dialects(format, spoken.clone()),
+            own: Snapshot::new(),
+            page: Vec::new(),
+        })
+    })
 }

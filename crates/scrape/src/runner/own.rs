@@ -7,22 +7,32 @@ use tokenpath_core::{DropReason, Label, Reason, Snapshot};
 
 use super::cell::{Cell, Outcome, unix_seconds};
 use super::families::{
-    BUILD_INFO, CERTIFICATE, DROPPED, DURATION, ERRORS, FOLDED, LAST_SUCCESS, PROCESS_CPU,
-    PROCESS_MAX_FDS, PROCESS_OPEN_FDS, PROCESS_RESIDENT, PROCESS_START, PROCESS_THREADS,
-    PROCESS_VIRTUAL, SAMPLES, SKIPPED, UNMAPPED, UP,
+    BUILD_INFO, CERTIFICATE, CONFIG_SUCCESS_TIME, CONFIG_SUCCESSFUL, DROPPED, DURATION, ERRORS,
+    FOLDED, LAST_SUCCESS, PROCESS_CPU, PROCESS_MAX_FDS, PROCESS_OPEN_FDS, PROCESS_RESIDENT,
+    PROCESS_START, PROCESS_THREADS, PROCESS_VIRTUAL, SAMPLES, SKIPPED, UNMAPPED, UP,
 };
 use super::process;
+use super::{Reload, SourceKey};
 
 /// Fills a cleared snapshot.
 pub(super) fn write(
     out: &mut Snapshot,
-    cells: &[Arc<Cell>],
+    cells: &[(SourceKey, Arc<Cell>)],
     outcomes: &[Outcome],
     started: SystemTime,
+    reload: Option<Reload>,
 ) {
     out.family(&BUILD_INFO)
         .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
-    for (cell, outcome) in cells.iter().zip(outcomes) {
+    if let Some(reload) = reload {
+        out.family(&CONFIG_SUCCESSFUL)
+            .sample(&[], f64::from(reload.successful));
+        if let Some(success) = reload.last_success {
+            out.family(&CONFIG_SUCCESS_TIME)
+                .sample(&[], unix_seconds(success));
+        }
+    }
+    for ((_, cell), outcome) in cells.iter().zip(outcomes) {
         let labels: Vec<Label<'_>> = cell.labels().iter().collect();
         write_source(out, &labels, cell, outcome);
     }

@@ -1,0 +1,367 @@
+//! The sources of an exporter, kept equal to a list of targets.
+
+use std::collections::{HashMap, HashSet};
+use std::error::Error;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokenpath_core::catalogue::Compiled;
+use tokenpath_core::exposition::{Entry, Format, Mode, Options, Parser};
+use tokenpath_core::{BoxSource, CollectError, Desc, Reason, Snapshot, Source, SourceId, in_full};
+use tokenpath_scrape::runner::{Exporter, SourceKey};
+use tokenpath_scrape::{Client, Page};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use crate::discovery::{Target, TargetKey};
+
+/// Makes the source of a target that is of this kind.
+pub type Make =
+    dyn Fn(&Target, &str) -> Result<BoxSource, Box<dyn Error + Send + Sync>> + Send + Sync;
+
+/// What a list of targets changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Change {
+    /// Targets that are new.
+    pub added: usize,
+    /// Targets that are as before: their sources were not touched.
+    pub kept: usize,
+    /// Targets that are gone.
+    pub removed: usize,
+    /// Targets of which no source could be made, and why.
+    pub refused: Vec<(SourceId, String)>,
+}
+
+/// Keeps the sources of an [`Exporter`] equal to a list of targets.
+///
+/// A target is the same as before where its kind, URL, labels and way of reading are: its source,
+/// with connection and counts, is kept. Sources that were added to the exporter by others are not
+/// touched.
+///
+/// A target whose kind is not said is looked at until its page tells; so long it is on the page as
+/// `tokenpath_source_up{backend="unknown"} 0`.
+pub struct Fleet {
+    exporter: Arc<Exporter>,
+    make: Arc<Make>,
+    kinds: Arc<[Arc<Compiled>]>,
+    present: HashMap<TargetKey, Member>,
+    tell: mpsc::UnboundedSender<(TargetKey, Arc<str>)>,
+    told: mpsc::UnboundedReceiver<(TargetKey, Arc<str>)>,
+}
+
+struct Member {
+    source: SourceKey,
+    /// What it is read as; none while that is not known.
+    kind: Option<Arc<str>>,
+    /// Made by a catalogue that is another one now.
+    stale: bool,
+    /// Of one whose kind is not known yet.
+    unknown: Option<(Target, Looking)>,
+}
+
+/// Ends the task when dropped.
+struct Looking(AbortHandle);
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl std::fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fleet")
+            .field("targets", &self.present.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Fleet {
+    /// Without targets. `kinds` are the catalogues by which a page tells its kind.
+    #[must_use]
+    pub fn new(exporter: Arc<Exporter>, kinds: Vec<Arc<Compiled>>, make: Arc<Make>) -> Self {
+        let (tell, told) = mpsc::unbounded_channel();
+        Self {
+            exporter,
+            make,
+            kinds: kinds.into(),
+            present: HashMap::new(),
+            tell,
+            told,
+        }
+    }
+
+    /// Makes sources in another way from now on, as after a reload. Those there are stay, but for
+    /// those of a kind whose catalogue is another one than before: the next list makes them anew.
+    pub fn make_by(&mut self, kinds: Vec<Arc<Compiled>>, make: Arc<Make>) {
+        let find = |all: &[Arc<Compiled>], kind: &str| {
+            let found = all.iter().find(|one| one.catalogue().backend == kind);
+            found.cloned()
+        };
+        for member in self.present.values_mut() {
+            let kind = member.kind.as_deref().unwrap_or(UNKNOWN);
+            let (before, after) = (find(&self.kinds, kind), find(&kinds, kind));
+            let same = match (&before, &after) {
+                (Some(before), Some(after)) => before.catalogue() == after.catalogue(),
+                (None, None) => member.kind.is_some(),
+                _ => false,
+            };
+            member.stale |= !same;
+        }
+        self.kinds = kinds.into();
+        self.make = make;
+    }
+
+    /// How many targets there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.present.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.present.is_empty()
+    }
+
+    /// Makes the exporter read these targets and no others. All changes are seen by pages at once.
+    /// Needs a tokio runtime.
+    pub fn apply(&mut self, targets: &[Target]) -> Change {
+        let mut change = Change::default();
+        let mut wanted = HashSet::with_capacity(targets.len());
+        let mut keys = Vec::new();
+        let mut sources = Vec::new();
+        for target in targets {
+            let key = target.key();
+            if self.present.get(&key).is_some_and(|member| !member.stale) {
+                change.kept += usize::from(wanted.insert(key));
+                continue;
+            }
+            if !wanted.insert(key.clone()) {
+                continue;
+            }
+            match self.source(target, &key) {
+                Ok((source, looking)) => {
+                    sources.push((source, target.reading.source(&target.labels)));
+                    let unknown = looking.map(|looking| (target.clone(), looking));
+                    keys.push((key, target.kind.clone(), unknown));
+                }
+                Err(what) => {
+                    let kind = target.kind.as_deref().unwrap_or(UNKNOWN);
+                    let id = SourceId::new(kind, target.endpoint.target());
+                    tracing::error!(source = %id, error = what, "a target cannot be read");
+                    change.refused.push((id, what));
+                }
+            }
+        }
+        let mut gone = Vec::new();
+        self.present.retain(|key, member| {
+            let stays = wanted.contains(key) && !member.stale;
+            if !stays {
+                gone.push(member.source);
+            }
+            stays
+        });
+        change.removed = gone.len();
+        change.added = sources.len();
+        if !gone.is_empty() || !sources.is_empty() {
+            let added = self.exporter.change(&gone, sources);
+            for ((key, kind, unknown), source) in keys.into_iter().zip(added) {
+                let member = Member {
+                    source,
+                    kind,
+                    stale: false,
+                    unknown,
+                };
+                self.present.insert(key, member);
+            }
+        }
+        change
+    }
+
+    fn source(
+        &self,
+        target: &Target,
+        key: &TargetKey,
+    ) -> Result<(BoxSource, Option<Looking>), String> {
+        if let Some(kind) = &target.kind {
+            let made = (self.make)(target, kind);
+            return made
+                .map(|source| (source, None))
+                .map_err(|error| in_full(&*error));
+        }
+        let client = Client::new(target.endpoint.clone(), target.reading.page_source().client);
+        let client = client.map_err(|error| in_full(&error))?;
+        let last = Arc::new(Mutex::new(None));
+        let look = look(
+            client,
+            Arc::clone(&self.kinds),
+            Arc::clone(&last),
+            target.reading.timeout,
+            self.tell.clone(),
+            key.clone(),
+        );
+        let looking = Looking(tokio::spawn(look).abort_handle());
+        let source = Unknown {
+            id: SourceId::new(UNKNOWN, target.endpoint.target()),
+            last,
+        };
+        Ok((BoxSource::new(source), Some(looking)))
+    }
+
+    /// Waits until the page of a target has told its kind, and reads it as such from then on. Pends
+    /// for ever while there is none to wait for. Cancel safe.
+    pub async fn told(&mut self) {
+        loop {
+            // The fleet holds a sender itself: there is always another one to come.
+            let Some((key, kind)) = self.told.recv().await else {
+                return std::future::pending().await;
+            };
+            // It may be gone by now.
+            let Some((target, _)) = self
+                .present
+                .get_mut(&key)
+                .and_then(|member| member.unknown.take())
+            else {
+                continue;
+            };
+            match (self.make)(&target, &kind) {
+                Ok(source) => {
+                    let options = target.reading.source(&target.labels);
+                    let Some(member) = self.present.get_mut(&key) else {
+                        continue;
+                    };
+                    let added = self.exporter.change(&[member.source], [(source, options)]);
+                    if let Some(source) = added.first() {
+                        member.source = *source;
+                    }
+                    member.kind = Some(Arc::clone(&kind));
+                    tracing::info!(
+                        target = target.endpoint.target(),
+                        kind = &*kind,
+                        "the page has told its kind"
+                    );
+                }
+                Err(error) => {
+                    let error = in_full(&*error);
+                    tracing::error!(
+                        target = target.endpoint.target(),
+                        error,
+                        "a target cannot be read"
+                    );
+                }
+            }
+            return;
+        }
+    }
+}
+
+const UNKNOWN: &str = "unknown";
+
+/// Stands for a target until its kind is known.
+struct Unknown {
+    id: SourceId,
+    last: Arc<Mutex<Option<(Reason, String)>>>,
+}
+
+impl Source for Unknown {
+    fn id(&self) -> &SourceId {
+        &self.id
+    }
+
+    fn describe(&self) -> &[Arc<Desc>] {
+        &[]
+    }
+
+    async fn collect(&self, _: &mut Snapshot) -> Result<(), CollectError> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let (reason, what) = last.clone().unwrap_or_else(|| {
+            let what = "its page was not read yet, so its kind is not known";
+            (Reason::WrongBackend, what.to_owned())
+        });
+        Err(CollectError::new(reason, what))
+    }
+}
+
+/// Between two looks: doubled from the first to the second.
+const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
+
+async fn look(
+    client: Client,
+    kinds: Arc<[Arc<Compiled>]>,
+    last: Arc<Mutex<Option<(Reason, String)>>>,
+    timeout: Duration,
+    tell: mpsc::UnboundedSender<(TargetKey, Arc<str>)>,
+    key: TargetKey,
+) {
+    let mut page = Page::new();
+    let [mut pause, longest] = PAUSES;
+    loop {
+        let fault = match client.get(&mut page, Instant::now() + timeout).await {
+            Ok(meta) => {
+                let format = Format::sniff(page.bytes(), meta.content_type());
+                match tell_kind(page.bytes(), format, &kinds) {
+                    Some(kind) => {
+                        // The fleet may be gone, and then nobody wants to know.
+                        _ = tell.send((key, kind));
+                        return;
+                    }
+                    None => (
+                        Reason::WrongBackend,
+                        format!("no catalogue knows the page of {}", client.endpoint()),
+                    ),
+                }
+            }
+            Err(error) => (error.reason(), in_full(&error)),
+        };
+        *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+        tokio::time::sleep(pause).await;
+        pause = pause.saturating_mul(2).min(longest);
+    }
+}
+
+/// The kind of the catalogue that knows most families of a page; `None` where none knows any. Lines
+/// that are not valid are passed over.
+///
+/// ```
+/// use tokenpath_config::tell_kind;
+/// use tokenpath_core::exposition::Format;
+///
+/// let vllm = tokenpath_vllm::compiled();
+/// let page = b"# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running 4\n";
+/// assert_eq!(tell_kind(page, Format::Text004, &[vllm]).as_deref(), Some("vllm"));
+/// ```
+#[must_use]
+pub fn tell_kind(page: &[u8], format: Format, kinds: &[Arc<Compiled>]) -> Option<Arc<str>> {
+    let options = Options {
+        format,
+        mode: Mode::Lenient,
+        ..Options::default()
+    };
+    let mut names: HashSet<String> = HashSet::new();
+    for entry in Parser::new(page, options).flatten() {
+        if let Entry::Type { name, .. } = entry {
+            names.insert(name.to_string());
+        }
+    }
+    let known = |compiled: &Compiled| {
+        let catalogue = compiled.catalogue();
+        let upstream: HashSet<&str> = catalogue.rows.iter().map(|row| &*row.upstream).collect();
+        let knows = |name: &&String| {
+            let bare = if catalogue.prefixes.is_empty() {
+                Some(name.as_str())
+            } else {
+                catalogue.strip(name)
+            };
+            bare.is_some_and(|bare| upstream.contains(bare))
+        };
+        names.iter().filter(knows).count()
+    };
+    let counted = kinds.iter().map(|compiled| (known(compiled), compiled));
+    let best = counted
+        .filter(|(known, _)| *known > 0)
+        .max_by_key(|(known, _)| *known);
+    best.map(|(_, compiled)| (*compiled.catalogue().backend).into())
+}
