@@ -1,5 +1,6 @@
 //! `cargo xtask monitoring`: rules, their tests and runbooks hold together, and name what exists.
 
+mod dashboards;
 mod pack;
 mod promql;
 
@@ -84,6 +85,29 @@ pub(crate) fn run(report: &mut Report) -> Result<()> {
         none(faults, &format!("{seen} queries"))
     });
 
+    report.check("links of runbooks lead somewhere", || links(&runbooks));
+
+    report.heading("monitoring: dashboards");
+    let mut asked = Vec::new();
+    for file in pack::files(&root.join("monitoring/dashboards"), "json")? {
+        report.check(&pack::name_of(&file), || {
+            let dashboard = serde_json::from_str(&std::fs::read_to_string(&file)?)?;
+            let queries = dashboards::queries(&dashboard);
+            let mut faults = dashboards::faults(&dashboard);
+            for query in &queries {
+                let found = known.faults(&query.expression);
+                faults.extend(
+                    found
+                        .into_iter()
+                        .map(|fault| format!("{}: {fault}", query.place)),
+                );
+            }
+            let seen = format!("{} queries", queries.len());
+            asked.extend(queries.into_iter().map(|query| query.expression));
+            none(faults, &seen)
+        });
+    }
+
     report.heading("monitoring: promtool");
     let promtool = tools::prometheus();
     let available = |body: &dyn Fn() -> Result<Verdict>| match &promtool {
@@ -102,9 +126,14 @@ pub(crate) fn run(report: &mut Report) -> Result<()> {
             || available(&|| promtool_says(&["test", "rules"], file).and_then(|_| passed(""))),
         );
     }
-    report.check("promtool parses the queries of the runbooks", || {
-        available(&|| parse_queries(&runbooks))
-    });
+    for page in pack::files(&runbooks, "md")? {
+        let text = std::fs::read_to_string(page)?;
+        asked.extend(pack::queries(&text).into_iter().map(str::to_owned));
+    }
+    report.check(
+        "promtool parses the queries of runbooks and dashboards",
+        || available(&|| parse_queries(&asked)),
+    );
     Ok(())
 }
 
@@ -303,24 +332,40 @@ fn check_rules(file: &Path, ours: usize) -> Result<Verdict> {
 }
 
 /// A rule file made of all queries: promtool has no other way to parse a bare one.
-fn parse_queries(runbooks: &Path) -> Result<Verdict> {
-    let mut file = String::from("groups:\n");
+fn parse_queries(queries: &[String]) -> Result<Verdict> {
+    ensure!(!queries.is_empty(), "there is not one query");
+    let mut file = String::from("groups:\n  - name: queries\n    rules:\n");
+    for (number, query) in queries.iter().enumerate() {
+        let quoted = query.replace('\'', "''");
+        file.push_str(&format!(
+            "      - record: q:{number}\n        expr: '{quoted}'\n"
+        ));
+    }
+    let path = cargo::target_folder().join("monitoring-queries.yml");
+    std::fs::write(&path, file)?;
+    promtool_says(&["check", "rules"], &path)?;
+    passed(format!("{} queries", queries.len()))
+}
+
+/// Relative links of the runbooks, to each other and to the rest of the documentation.
+fn links(runbooks: &Path) -> Result<Verdict> {
+    let mut faults = Vec::new();
     let mut seen = 0;
     for page in pack::files(runbooks, "md")? {
         let text = std::fs::read_to_string(&page)?;
-        file.push_str(&format!("  - name: {}\n    rules:\n", pack::name_of(&page)));
-        for query in pack::queries(&text) {
+        for target in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
             seen += 1;
-            let quoted = query.replace('\'', "''");
-            file.push_str(&format!(
-                "      - record: q:{seen}\n        expr: '{quoted}'\n"
-            ));
+            if !page.with_file_name(target).exists() {
+                faults.push(format!("{}: {target}", pack::name_of(&page)));
+            }
         }
     }
-    let path = cargo::target_folder().join("runbook-queries.yml");
-    std::fs::write(&path, file)?;
-    promtool_says(&["check", "rules"], &path)?;
-    passed(format!("{seen} queries"))
+    ensure!(seen > 0, "there is not one link");
+    none(faults, &format!("{seen} links"))
 }
 
 #[cfg(test)]

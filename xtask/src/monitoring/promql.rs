@@ -66,12 +66,13 @@ pub(super) fn selectors(expression: &str) -> Vec<Selector> {
     let mut tokens = tokens(expression).into_iter().peekable();
     while let Some(token) = tokens.next() {
         match token {
-            Token::Word(word) if LABEL_LISTS.contains(&word.as_str()) => {
-                if tokens.peek() == Some(&Token::Other('(')) {
-                    for inner in tokens.by_ref() {
-                        if inner == Token::Other(')') {
-                            break;
-                        }
+            Token::Word(word)
+                if LABEL_LISTS.contains(&word.as_str())
+                    && tokens.peek() == Some(&Token::Other('(')) =>
+            {
+                for inner in tokens.by_ref() {
+                    if inner == Token::Other(')') {
+                        break;
                     }
                 }
             }
