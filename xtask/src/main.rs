@@ -12,6 +12,7 @@ mod guard;
 mod http;
 mod licences;
 mod metadata;
+mod monitoring;
 mod package;
 mod report;
 mod spdx;
@@ -36,6 +37,8 @@ Tasks:
               Parts: cargo, features, docs, conformance, e2e.
               --corpus DIR adds the larger corpus: parser conformance (DIR/conformance/run.py) and,
               through TOKENPATH_CORPUS, pages of other projects.
+  monitoring  The rules in monitoring/, their tests by promtool, and the runbooks of their alerts: every
+              rule is tested both ways, every name exists, every alert has its page.
   licences    Every dependency has an accepted licence and comes from the registry; cargo-deny too
               where it is installed.
   package [cargo options]
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
     let outcome = match task.as_str() {
         "test" => test(&rest, &mut report),
         "licences" | "licenses" => no_options(&rest).and_then(|()| licences::run(&mut report)),
+        "monitoring" => no_options(&rest).and_then(|()| monitoring::run(&mut report)),
         "package" => package::run(&rest, &mut report),
         "fuzz" => fuzz::run(&rest, &mut report),
         "" | "help" | "--help" | "-h" => {
