@@ -89,10 +89,17 @@ impl Rig {
         })
     }
 
-    /// A page with two samples behind it, so that the counters of the hardware are there.
+    /// A page with two samples behind it, far enough apart for every GPU that is read, so that the
+    /// counters of the hardware are there.
     pub(crate) fn settled(&self) -> Snapshot {
+        let there = |page: &Snapshot, family: &str| {
+            let family = page.shape().family(family);
+            let series = family.iter().flat_map(|family| family.series());
+            series.filter(|series| page.has(*series)).count()
+        };
         self.page("GPM counters are there", |page| {
-            page.shape().family("gpu_sm_active_ratio").is_some()
+            let gpus = there(page, "gpu_vram_total_bytes");
+            gpus > 0 && there(page, "gpu_sm_active_ratio") == gpus
         })
     }
 
