@@ -24,7 +24,8 @@ const ACCEPTED: [&str; 10] = [
 ];
 
 const OURS: &str = "MIT OR Apache-2.0";
-const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
+/// What the source of a package from a registry begins with, in `cargo metadata`.
+const REGISTRY: &str = "registry+";
 
 pub(crate) fn run(report: &mut Report) -> Result<()> {
     report.heading("licences");
@@ -77,11 +78,17 @@ fn dependencies(graph: &Metadata) -> Result<Verdict> {
 }
 
 fn sources(graph: &Metadata) -> Result<Verdict> {
+    // There is one registry: whatever does not come from where the first package does is strange.
+    let registry = graph
+        .packages
+        .values()
+        .filter_map(|package| package.source.as_deref())
+        .find(|source| source.starts_with(REGISTRY));
     let strange: Vec<String> = graph
         .packages
         .iter()
         .filter(|(id, package)| match &package.source {
-            Some(source) => source != REGISTRY,
+            Some(source) => Some(source.as_str()) != registry,
             None => !graph.members.contains(*id),
         })
         .map(|(id, package)| {

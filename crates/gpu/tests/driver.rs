@@ -178,7 +178,7 @@ fn every_family_can_be_on_the_page() {
         value nvmlDeviceGetTemperatureThreshold:0 * 95\nvalue field:29:0 * 3\nvalue field:30:0 * 4\n\
         value field:31:0 * 1\ncode nvmlDeviceGetJpgUtilization 0 4\n";
     let rig = Rig::new(control);
-    rig.settled();
+    rig.partly_settled();
     rig.fake
         .control(&control.replace("xid 0 79 0", "xid 0 79 1"));
     let page = rig.page("the XID error is there", |page| {

@@ -103,6 +103,13 @@ impl Rig {
         })
     }
 
+    /// As [`settled`](Self::settled), where some GPUs have no such counters.
+    pub(crate) fn partly_settled(&self) -> Snapshot {
+        self.page("GPM counters are there", |page| {
+            page.shape().family("gpu_sm_active_ratio").is_some()
+        })
+    }
+
     /// The error of a source that cannot be read.
     pub(crate) fn error(&self, what: &str) -> CollectError {
         self.until(what, |read| {
