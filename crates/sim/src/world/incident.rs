@@ -1,4 +1,8 @@
-//! Things that go wrong, by name.
+//! Things that go wrong, by name, and what they do to a world.
+
+use super::{Role, World, server};
+use crate::gateway::ErrorCode;
+use crate::gpu::GpuFleet;
 
 /// Something that goes wrong in a [`World`](crate::World), and goes on until it is
 /// [ended](crate::World::end_incident).
@@ -103,5 +107,169 @@ impl Incident {
             Self::GatewayDown => "the gateway's metrics port answers nothing",
             Self::LimitadorDown => "Limitador's port answers nothing; requests pass unlimited",
         }
+    }
+}
+
+impl World {
+    /// Lets something go wrong from now on. What already goes wrong, or has nothing here to go wrong
+    /// with, changes nothing.
+    pub fn incident(&mut self, incident: Incident) {
+        if !self.incidents.insert(incident) {
+            return;
+        }
+        match incident {
+            Incident::CacheThrash => self.resize_caches(),
+            Incident::GpuHot => self.with_gpus(|gpus| gpus.set_cooling(0, 0.2)),
+            Incident::Xid => self.with_gpus(|gpus| gpus.report_xid(0, 94)),
+            Incident::GpuLost => {
+                self.with_gpus(|gpus| {
+                    gpus.report_xid(0, 79);
+                    gpus.set_lost(0, true);
+                });
+                // The first server has an engine: the configuration says so.
+                let _ = self.servers[0].twin.stop_engine(0);
+            }
+            Incident::EngineDown => self.kill(),
+            Incident::QueueStorm | Incident::TenantFlood => self.draw_arrival(),
+            Incident::SlowPrefill | Incident::SlowDecode => self.set_speeds(),
+            Incident::GatewayUnauthorized
+            | Incident::GatewayForbidden
+            | Incident::GatewayDown
+            | Incident::LimitadorDown => self.set_access(),
+        }
+    }
+
+    /// Lets all be well again. An incident that is not under way changes nothing.
+    pub fn end_incident(&mut self, incident: Incident) {
+        if !self.incidents.remove(&incident) {
+            return;
+        }
+        match incident {
+            Incident::CacheThrash => self.resize_caches(),
+            Incident::GpuHot => self.with_gpus(|gpus| gpus.set_cooling(0, 1.0)),
+            Incident::Xid => {}
+            Incident::GpuLost => {
+                self.with_gpus(|gpus| gpus.set_lost(0, false));
+                let _ = self.servers[0].twin.start_engine(0);
+            }
+            Incident::EngineDown => self.revive(),
+            Incident::QueueStorm | Incident::TenantFlood => self.draw_arrival(),
+            Incident::SlowPrefill | Incident::SlowDecode => self.set_speeds(),
+            Incident::GatewayUnauthorized
+            | Incident::GatewayForbidden
+            | Incident::GatewayDown
+            | Incident::LimitadorDown => self.set_access(),
+        }
+    }
+
+    pub(super) fn has(&self, incident: Incident) -> bool {
+        self.incidents.contains(&incident)
+    }
+
+    /// Sets how fast the engines are: as their GPUs are, and as incidents have it.
+    pub(super) fn set_speeds(&mut self) {
+        let prefill = if self.has(Incident::SlowPrefill) {
+            8.0
+        } else {
+            1.0
+        };
+        let decode = if self.has(Incident::SlowDecode) {
+            5.0
+        } else {
+            1.0
+        };
+        let mut first = 0;
+        for server in &mut self.servers {
+            let engines = server.twin.truth().engines.len();
+            let gpus = self.gpus.as_ref();
+            let hot = (first..first + engines)
+                .map(|engine| gpus.map_or(1.0, |gpus| gpus.slowdown(engine)))
+                .fold(1.0, f64::max);
+            first += engines;
+            // The factors are finite and positive.
+            let _ = server.twin.slow_prefill(prefill * hot);
+            let _ = server.twin.slow_decode(decode * hot);
+        }
+    }
+
+    fn resize_caches(&mut self) {
+        let thrash = self.has(Incident::CacheThrash);
+        for server in &mut self.servers {
+            let config = &server.config.engine;
+            let blocks = if thrash {
+                config.blocks_of_longest()
+            } else {
+                config.kv_blocks
+            };
+            for engine in 0..server.twin.truth().engines.len() {
+                // The blocks of the longest request are enough.
+                let _ = server.twin.set_kv_blocks(engine, blocks);
+            }
+        }
+    }
+
+    fn set_access(&mut self) {
+        let (unknown, without_rights) = (
+            self.has(Incident::GatewayUnauthorized),
+            self.has(Incident::GatewayForbidden),
+        );
+        let (Some(gateway), Some(config)) = (&mut self.gateway, &self.config.gateway) else {
+            return;
+        };
+        gateway.config.clone_from(config);
+        if let Some(token) = &mut gateway.config.token
+            && (unknown || without_rights)
+        {
+            let old = std::mem::replace(token, format!("{token}-renewed"));
+            if !unknown {
+                gateway.config.tokens_without_rights.push(old);
+            }
+        }
+    }
+
+    fn with_gpus(&mut self, act: impl FnOnce(&mut GpuFleet)) {
+        if let Some(gpus) = &mut self.gpus {
+            act(gpus);
+        }
+    }
+
+    /// The first server that answers requests, for the incident that kills it.
+    fn victim(&self) -> usize {
+        let servers = self.config.servers.iter();
+        servers
+            .enumerate()
+            .find(|(_, server)| server.role != Role::Prefill)
+            .map_or(0, |(index, _)| index)
+    }
+
+    fn kill(&mut self) {
+        let index = self.victim();
+        self.servers[index].down = true;
+        let on_it: Vec<u64> = self
+            .flights
+            .iter()
+            .filter(|(_, flight)| flight.server == index)
+            .map(|(&id, _)| id)
+            .collect();
+        for id in on_it {
+            self.lose(id, ErrorCode::ServiceUnavailable);
+        }
+        let tokens = self.config.traffic.shared_prefix_tokens;
+        if let Some(gateway) = &mut self.gateway {
+            gateway.forget(index, tokens);
+        }
+        self.look_at_endpoints();
+    }
+
+    fn revive(&mut self) {
+        let index = self.victim();
+        let restarts = self.servers[index].restarts + 1;
+        // What could be made once can be made again.
+        if let Ok(server) = server(&self.config, index, restarts, self.now) {
+            self.servers[index] = server;
+        }
+        self.resize_caches();
+        self.set_speeds();
+        self.look_at_endpoints();
     }
 }
