@@ -230,3 +230,18 @@ pub(crate) fn shuffled(text: &str, seed: usize) -> String {
     }
     out
 }
+
+/// Whatever the order of its lines, a page says the same on the same shape.
+pub(crate) fn order_does_not_matter(text: &str, mut read: impl FnMut(&[u8], &mut Snapshot)) {
+    let mut out = Snapshot::new();
+    let mut read = |text: &str| {
+        read(text.as_bytes(), &mut out);
+        (held(&out), out.shape().id())
+    };
+    let first = read(text);
+    for seed in 1..20 {
+        let again = shuffled(text, seed);
+        assert_ne!(again, text);
+        assert_eq!(read(&again), first, "{seed}");
+    }
+}

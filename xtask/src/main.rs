@@ -129,7 +129,7 @@ fn test(arguments: &[String], report: &mut Report) -> Result<()> {
             conformance::run(corpus.as_deref(), &binaries, report);
         }
         if wanted("e2e") {
-            e2e::run(&binaries, report);
+            e2e::run(corpus.as_deref(), &binaries, report);
         }
     }
     Ok(())

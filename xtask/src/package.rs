@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::cargo;
 use crate::metadata::{self, Metadata, Package};
@@ -34,6 +35,34 @@ pub(crate) fn run(options: &[String], report: &mut Report) -> Result<()> {
         ensure!(packed > 0, "no crate is to be published");
         passed(format!("{packed} crates"))
     });
+    report.check("every crate brings its licences along", || {
+        for package in published(&graph) {
+            brings_licences(&folder, package)?;
+        }
+        passed(LICENCES.join(", "))
+    });
+    Ok(())
+}
+
+/// In the root, and by symbolic links in each crate: cargo packs what they point to.
+const LICENCES: [&str; 2] = ["LICENSE-MIT", "LICENSE-APACHE"];
+
+fn brings_licences(folder: &Path, package: &Package) -> Result<()> {
+    let file = packed_file(folder, package);
+    for licence in LICENCES {
+        let inside = format!("{}-{}/{licence}", package.name, package.version);
+        let output = Command::new("tar")
+            .arg("-xOzf")
+            .arg(&file)
+            .arg(&inside)
+            .output()?;
+        let whole = fs::read(cargo::root().join(licence))?;
+        ensure!(
+            output.status.success() && output.stdout == whole,
+            "{} has no {licence}: ln -s ../../{licence} in its folder",
+            package.name
+        );
+    }
     Ok(())
 }
 

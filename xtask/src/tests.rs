@@ -93,6 +93,7 @@ pub(crate) fn release_binaries(report: &mut Report) -> Option<Binaries> {
     let binaries = Binaries {
         tokenpath: folder.join("tokenpath"),
         vllm_exporter: folder.join("vllm-exporter"),
+        gpu_exporter: folder.join("gpu-exporter"),
     };
     let mut built = None;
     report.check("cargo build --release -p tokenpath --bins", || {
@@ -107,7 +108,12 @@ pub(crate) fn release_binaries(report: &mut Report) -> Option<Binaries> {
             ])
             .status()?;
         ensure!(status.success(), "see above");
-        for program in [&binaries.tokenpath, &binaries.vllm_exporter] {
+        let all = [
+            &binaries.tokenpath,
+            &binaries.vllm_exporter,
+            &binaries.gpu_exporter,
+        ];
+        for program in all {
             ensure!(program.is_file(), "{} was not built", program.display());
         }
         built = Some(binaries);
@@ -120,6 +126,7 @@ pub(crate) fn release_binaries(report: &mut Report) -> Option<Binaries> {
 pub(crate) struct Binaries {
     pub(crate) tokenpath: PathBuf,
     pub(crate) vllm_exporter: PathBuf,
+    pub(crate) gpu_exporter: PathBuf,
 }
 
 /// Runs a cargo test command with its output passed on, and adds up its `test result:` lines.

@@ -5,6 +5,7 @@ pub mod backends;
 pub mod cli;
 pub mod demo;
 pub mod explain;
+pub mod gpu;
 mod gpu_twin;
 pub mod logging;
 pub mod metrics;

@@ -11,9 +11,10 @@ use tokenpath_scrape::server::{ListenAddress, MetricsService, Server, ServerOpti
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{ScrapeArguments, SpeechArguments, WebArguments};
+use crate::gpu::Gpu;
 use crate::logging::{self, LogArguments};
 use crate::run::Failure;
-use crate::sources::{Gateway, Gpu, Limitador, Tgi, Vllm};
+use crate::sources::{Gateway, Limitador, Tgi, Vllm};
 
 /// Where `tokenpath serve` listens unless told.
 pub const LISTEN: &str = ":9410";

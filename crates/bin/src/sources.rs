@@ -1,19 +1,17 @@
 //! What can be read, as arguments: a group for each kind of backend, and the sources they make.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use tokenpath_core::BoxSource;
 use tokenpath_core::dialect::Dialect;
 use tokenpath_gateway::{GatewaySource, GatewaySourceOptions, kubernetes_token};
-use tokenpath_gpu::{GpuSource, host_name};
 use tokenpath_limitador::{LimitadorSource, LimitadorSourceOptions, TenantHash, TokenNamespaces};
 use tokenpath_scrape::{Auth, Credential, Endpoint};
 use tokenpath_tgi::{TgiSource, TgiSourceOptions};
 use tokenpath_vllm::VllmSource;
 
-use crate::cli::{ScrapeArguments, seconds};
+use crate::cli::ScrapeArguments;
 use crate::run::Failure;
 
 /// vLLM servers.
@@ -141,24 +139,6 @@ pub struct Gateway {
         default_value_t = 100
     )]
     fairness_limit: usize,
-}
-
-/// The GPUs of this machine.
-#[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "GPU")]
-pub struct Gpu {
-    /// Path of `libnvidia-ml.so.1`, where the system does not find it.
-    #[arg(long = "nvml.library", value_name = "FILE")]
-    library: Option<PathBuf>,
-    /// Time between two samples, in seconds.
-    #[arg(long = "gpu.period", value_name = "SECONDS", default_value = "1", value_parser = seconds)]
-    period: Duration,
-    /// Do not list processes.
-    #[arg(long = "gpu.no-processes")]
-    no_processes: bool,
-    /// Do not read MIG instances.
-    #[arg(long = "gpu.no-mig")]
-    no_mig: bool,
 }
 
 /// Where an engine is found unless told.
@@ -324,24 +304,6 @@ impl Gateway {
         boxed(&self.endpoints, |endpoint| {
             GatewaySource::new(endpoint.clone(), options.clone())
         })
-    }
-}
-
-impl Gpu {
-    /// The source.
-    ///
-    /// # Errors
-    ///
-    /// Where the period makes no sense, or no thread can be started. That there is no driver is no
-    /// error here: the source is down until there is one.
-    pub fn source(&self) -> Result<BoxSource, Failure> {
-        let mut options = tokenpath_gpu::Options::default();
-        options.library.clone_from(&self.library);
-        options.period = self.period;
-        options.processes = !self.no_processes;
-        options.mig = !self.no_mig;
-        let source = GpuSource::spawn(&host_name(), options).map_err(Failure::usage)?;
-        Ok(BoxSource::new(source))
     }
 }
 

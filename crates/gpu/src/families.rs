@@ -260,7 +260,11 @@ impl Scale {
     pub const MEGA: Self = Self::Times(1e6);
     /// From KiB.
     pub const KIBI: Self = Self::Times(1024.0);
-    /// From MiB.
+    /// From MiB: the rates of GPM. NVML's header and NVIDIA's reference of `nvmlGpmMetricId_t` say
+    /// "MiB/sec" for PCIe (20, 21) and every NVLink rate (60 and later). nvml-wrapper, which calls them
+    /// bytes, hands on the driver's number as it is; its remark is not a conversion. On a card with PCIe
+    /// counters the rate and the growth of [`Quantity::PcieTransmitted`] can be held against each other,
+    /// and a test on hardware does.
     pub const MEBI: Self = Self::Times(1_048_576.0);
     /// From the decimal kilobytes of the PCIe throughput.
     pub const KILO: Self = Self::Times(1e3);
@@ -470,6 +474,7 @@ mod tests {
         assert!(Scale::PERCENT.apply(7.0).eq(&0.07));
         assert!(Scale::MEGA.apply(1980.0).eq(&1.98e9));
         assert!(Scale::KIBI.apply(3.0).eq(&3072.0));
+        assert!(Scale::MEBI.apply(3.0).eq(&3_145_728.0));
         assert!(Scale::NANO.apply(1_500_000_000.0).eq(&1.5));
     }
 }

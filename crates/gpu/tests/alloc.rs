@@ -1,50 +1,19 @@
 //! Once the set of series stands, a page costs no allocation.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(
+    unsafe_code,
+    reason = "an allocator that counts is the only witness, and its trait is unsafe to implement"
+)]
 
 mod common;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "../../../testdata/counting.rs"]
+mod counting;
 
 use common::Rig;
+use counting::allocations;
 use tokenpath_core::Snapshot;
-
-/// Counts what this thread allocates: the sampling thread is free to.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-fn count() {
-    // Not while the thread ends and its locals are gone.
-    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-}
-
-#[expect(unsafe_code, reason = "an allocator is unsafe by its trait")]
-// SAFETY: every call goes on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's contract.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: the caller's contract.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn a_warm_page_allocates_nothing() {
@@ -66,26 +35,24 @@ fn a_warm_page_allocates_nothing() {
     // Warm after two whole pages; a driver thread that was held up makes a page stale, which counts
     // for neither.
     let mut whole = 0;
-    let mut allocations = Vec::new();
+    let mut counted = Vec::new();
     let start = std::time::Instant::now();
     while whole < 50 {
         assert!(start.elapsed().as_secs() < 60, "no run of fresh pages");
-        let before = ALLOCATIONS.get();
-        if read() {
+        let mut fresh = false;
+        let count = allocations(|| fresh = read());
+        if fresh {
             whole += 1;
             if whole > 2 {
-                allocations.push(ALLOCATIONS.get() - before);
+                counted.push(count);
             }
         } else {
             whole = 0;
-            allocations.clear();
+            counted.clear();
         }
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    assert!(
-        allocations.iter().all(|count| *count == 0),
-        "{allocations:?}"
-    );
+    assert!(counted.iter().all(|count| *count == 0), "{counted:?}");
     assert!(
         page.shape().series_count() > 1000,
         "{}",

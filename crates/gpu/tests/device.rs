@@ -409,6 +409,42 @@ fn every_number_agrees_with_nvidia_smi() {
     println!("the sample took {took} s");
 }
 
+/// GPM's rates against the card's counters: a unit misread by 1,048,576 shows, noise does not. Needs
+/// traffic over PCIe, such as a model that is being loaded.
+#[test]
+#[ignore = "needs an NVIDIA GPU of Hopper or later, with traffic over PCIe"]
+fn rates_of_gpm_agree_with_the_counters_of_the_card() {
+    const SAMPLES: u32 = 20;
+    let source = GpuSource::spawn(&host_name(), Options::default()).unwrap();
+    assert!(source.wait_first(Duration::from_secs(60)));
+    std::thread::sleep(Duration::from_millis(3500));
+    let read = || {
+        let mut page = Snapshot::new();
+        source.copy_newest(&mut page).unwrap();
+        let value = |name: &str| -> Option<f64> {
+            let family = page.shape().family(name)?;
+            let values = family.series().filter_map(|it| page.get(it.slot()));
+            Some(values.sum())
+        };
+        value("gpu_pcie_receive_bytes_total").zip(value("gpu_pcie_receive_bytes_per_second"))
+    };
+    let (first, _) = read().expect("a card with counters and GPM");
+    let start = Instant::now();
+    let (mut last, mut rates) = (first, 0.0);
+    for _ in 0..SAMPLES {
+        std::thread::sleep(Duration::from_secs(1));
+        let (total, rate) = read().unwrap();
+        last = total;
+        rates += rate;
+    }
+    let counted = (last - first) / start.elapsed().as_secs_f64();
+    let measured = rates / f64::from(SAMPLES);
+    println!("counters: {counted} bytes/s, GPM: {measured} bytes/s");
+    assert!(counted > 1e6, "there is no traffic to compare");
+    let ratio = measured / counted;
+    assert!((0.02..50.0).contains(&ratio), "{ratio}");
+}
+
 /// The way `nvidia-smi` is read, without a GPU.
 #[test]
 fn numbers_are_found_in_the_output_of_nvidia_smi() {

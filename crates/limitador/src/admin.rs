@@ -1,5 +1,6 @@
 //! What the admin API says: limits, the windows that are running, and the limiter's own state.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -156,6 +157,23 @@ fn unwrapped(max: u64, remaining: i128) -> i64 {
     i64::try_from(whole).unwrap_or(i64::MIN)
 }
 
+/// A family, and its value for a window.
+type Quota<'d> = (&'d Desc, fn(&Window) -> Option<f64>);
+
+/// What a window says, family by family.
+#[expect(clippy::cast_precision_loss, reason = "quotas are exact up to 2^53")]
+const QUOTAS: [Quota<'_>; 5] = [
+    (&quotas::LIMIT, |window| Some(window.limit.max as f64)),
+    (&quotas::USED, Window::used),
+    (&quotas::REMAINING, |window| {
+        window.remaining.map(|remaining| remaining as f64)
+    }),
+    (&quotas::RESET, |window| {
+        window.reset_seconds.map(|seconds| seconds as f64)
+    }),
+    (&quotas::UTILIZATION, Window::utilization),
+];
+
 impl Admin {
     /// Writes everything as families, tenants by the options. Windows of tenants that do not have
     /// series of their own are left out.
@@ -197,27 +215,41 @@ impl Admin {
             ];
             put(out, &quotas::CONFIGURED, &labels, Some(max as f64));
         }
-        for window in self.tightest(tenants) {
-            let tenant = options.shown(&window.tenant);
-            let seconds = window.limit.window_seconds.to_string();
-            let mut labels = vec![
-                ("namespace", &*window.limit.namespace),
-                ("tenant", &*tenant),
-                ("limit", &*window.limit.name),
-                ("window_seconds", &*seconds),
-            ];
-            if window.tenant.is_empty() {
-                labels.remove(1);
+        let windows: Vec<&Window> = self.tightest(tenants).collect();
+        let texts: Vec<(Cow<'_, str>, String)> = windows
+            .iter()
+            .map(|window| {
+                let seconds = window.limit.window_seconds.to_string();
+                (options.shown(&window.tenant), seconds)
+            })
+            .collect();
+        let labels: Vec<Vec<Label<'_>>> = windows
+            .iter()
+            .zip(&texts)
+            .map(|(window, (tenant, seconds))| {
+                // Of no tenant is a window that no variable names one for.
+                let tenant = if window.tenant.is_empty() { "" } else { tenant };
+                let ours = [
+                    ("namespace", &*window.limit.namespace),
+                    ("tenant", tenant),
+                    ("limit", &*window.limit.name),
+                    ("window_seconds", &**seconds),
+                ];
+                let further = window.labels.iter();
+                let further = further.map(|(name, value)| (&**name, &**value));
+                ours.into_iter()
+                    .chain(further)
+                    .filter(|(_, value)| !value.is_empty())
+                    .collect()
+            })
+            .collect();
+        for (desc, value) in QUOTAS {
+            let desc = shared(desc);
+            for (window, labels) in windows.iter().zip(&labels) {
+                if let Some(value) = value(window) {
+                    out.family(desc).sample(labels, value);
+                }
             }
-            let further = window.labels.iter();
-            labels.extend(further.map(|(name, value)| (&**name, &**value)));
-            let reset = window.reset_seconds.map(|seconds| seconds as f64);
-            let remaining = window.remaining.map(|remaining| remaining as f64);
-            put(out, &quotas::LIMIT, &labels, Some(window.limit.max as f64));
-            put(out, &quotas::USED, &labels, window.used());
-            put(out, &quotas::REMAINING, &labels, remaining);
-            put(out, &quotas::RESET, &labels, reset);
-            put(out, &quotas::UTILIZATION, &labels, window.utilization());
         }
     }
 

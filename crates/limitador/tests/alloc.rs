@@ -7,14 +7,12 @@
     reason = "an allocator that counts is the only witness, and its trait is unsafe to implement"
 )]
 
-#[path = "../../../testdata/counting.rs"]
-mod counting;
 #[path = "../../../testdata/page.rs"]
 mod page;
+#[path = "../../../testdata/warm.rs"]
+mod warm;
 
-use counting::allocations;
-use tokenpath_core::exposition::{Encoder, Format, Part};
-use tokenpath_core::{LabelSet, Snapshot};
+use tokenpath_core::exposition::Format;
 use tokenpath_limitador::{Admin, LimitadorOptions, LimitadorTranslator, TenantHash};
 
 #[test]
@@ -28,31 +26,12 @@ fn no_page_of_a_warm_limiter_allocates() {
             options.tenants.limit = limit;
             options.tenants.hash = hashed.then(|| TenantHash::new(&[7; 32]).unwrap());
             let mut translator = LimitadorTranslator::new(options);
-            let mut snapshot = Snapshot::new();
-            let labels = LabelSet::new([("backend", "limitador"), ("target", "10.0.0.7:8080")]);
-            let (mut encoder, mut ours) = (Encoder::new(Format::Text004), Vec::new());
             let admin = Admin::default();
-            let mut go = |upstream: &str| {
-                translator
-                    .read_page(upstream.as_bytes(), Format::Text004)
-                    .unwrap();
-                translator.finish(&admin, &mut snapshot);
-                let parts = [Part {
-                    snapshot: &snapshot,
-                    labels: &labels,
-                }];
-                encoder.encode(&parts, &mut ours);
-            };
-            // Buffers for lines in another order grow to their size over some pages.
-            for _ in 0..20 {
-                pages.iter().for_each(|page| go(page));
-            }
-            let counted = allocations(|| {
-                for _ in 0..20 {
-                    pages.iter().for_each(|page| go(page));
-                }
+            let what = format!("{limit} tenants, hashed: {hashed}");
+            warm::pages_allocate_nothing(&what, Format::Text004, &pages, |upstream, out| {
+                translator.read_page(upstream, Format::Text004).unwrap();
+                translator.finish(&admin, out);
             });
-            assert_eq!(counted, 0, "{limit} {hashed}");
         }
     }
 }

@@ -7,14 +7,12 @@
     reason = "an allocator that counts is the only witness, and its trait is unsafe to implement"
 )]
 
-#[path = "../../../testdata/counting.rs"]
-mod counting;
 #[path = "../../../testdata/page.rs"]
 mod page;
+#[path = "../../../testdata/warm.rs"]
+mod warm;
 
-use counting::allocations;
-use tokenpath_core::exposition::{Encoder, Format, Part};
-use tokenpath_core::{LabelSet, Snapshot};
+use tokenpath_core::exposition::Format;
 use tokenpath_tgi::{CatalogueOptions, TgiOptions, TgiTranslator};
 
 #[test]
@@ -29,28 +27,11 @@ fn no_page_of_a_warm_server_allocates() {
             model_name: Some("tiny".into()),
             ..TgiOptions::default()
         });
-        let mut snapshot = Snapshot::new();
-        let labels = LabelSet::new([("backend", "tgi"), ("target", "10.0.0.7:3000")]);
-        let (mut encoder, mut ours) = (Encoder::new(Format::Text004), Vec::new());
-        let mut go = |upstream: &str| {
+        let what = format!("histogram: {histogram}");
+        warm::pages_allocate_nothing(&what, Format::Text004, &pages, |upstream, out| {
             translator
-                .translate(upstream.as_bytes(), Format::Text004, &mut snapshot)
+                .translate(upstream, Format::Text004, out)
                 .unwrap();
-            let parts = [Part {
-                snapshot: &snapshot,
-                labels: &labels,
-            }];
-            encoder.encode(&parts, &mut ours);
-        };
-        // Buffers for lines in another order grow to their size over some pages.
-        for _ in 0..20 {
-            pages.iter().for_each(|page| go(page));
-        }
-        let counted = allocations(|| {
-            for _ in 0..20 {
-                pages.iter().for_each(|page| go(page));
-            }
         });
-        assert_eq!(counted, 0, "histogram: {histogram}");
     }
 }

@@ -43,6 +43,7 @@ pub(crate) fn run(binaries: &Binaries, report: &mut Report) {
     report.check("it says where to look and what to try", || {
         demo.says_where_to_look()
     });
+    report.check("every backend is on the page", || demo.shows_all());
     report.check("time to first token grows", || demo.grows());
     report.check("promtool has nothing to say about the page", || {
         if let Err(why) = tools::prometheus() {
@@ -108,6 +109,34 @@ impl Demo {
         ensure!(said.contains(&look), "no {look} in:\n{}", program.said());
         ensure!(said.contains("curl"), "nothing to try in:\n{said}");
         passed("")
+    }
+
+    /// What the whole path is for: engines of both kinds, GPUs, tenants and a gateway on one page.
+    fn shows_all(&mut self) -> Result<Verdict> {
+        let address = self.address;
+        let has_all = |page: &str| {
+            [
+                "backend=\"vllm\"",
+                "backend=\"tgi\"",
+                "\ngpu_vram_used_bytes{",
+                "\nllm_tenant_tokens_total{",
+                "\nllm_gateway_requests_total{",
+            ]
+            .iter()
+            .all(|part| page.contains(part))
+        };
+        let page =
+            self.program
+                .wait_for("page with every backend", Duration::from_secs(20), || {
+                    let answer = http::get(address, "/metrics", &[]).ok()?;
+                    has_all(&answer.body).then_some(answer.body)
+                })?;
+        let families = page::declared_once(&page)?;
+        let up = page::samples(&page)?;
+        let mut up = up.iter().filter(|it| it.name == "tokenpath_source_up");
+        let down = up.find(|it| it.value < 1.0);
+        ensure!(down.is_none(), "not up: {down:?}");
+        passed(format!("{families} families, each once"))
     }
 
     fn grows(&mut self) -> Result<Verdict> {

@@ -3,6 +3,8 @@
 mod bomb;
 mod demo;
 mod faults;
+mod gateway;
+mod gpu;
 mod manners;
 mod page;
 mod prometheus;
@@ -10,12 +12,16 @@ mod python;
 mod targets;
 mod translate;
 
+use std::path::Path;
+
 use crate::report::Report;
 use crate::tests::Binaries;
 
-pub(crate) fn run(binaries: &Binaries, report: &mut Report) {
+pub(crate) fn run(corpus: Option<&Path>, binaries: &Binaries, report: &mut Report) {
     demo::run(binaries, report);
-    translate::run(binaries, report);
+    translate::run(corpus, binaries, report);
     faults::run(binaries, report);
+    gateway::run(binaries, report);
+    gpu::run(binaries, report);
     manners::run(binaries, report);
 }

@@ -1,6 +1,8 @@
 //! A page as a plain list of samples, read by other means than the code under test.
 
-use crate::report::Result;
+use std::collections::BTreeSet;
+
+use crate::report::{Result, ensure};
 
 /// One sample.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +34,30 @@ pub(crate) fn samples(page: &str) -> Result<Vec<Sample>> {
 pub(crate) fn declared(page: &str) -> impl Iterator<Item = &str> {
     page.lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+}
+
+/// How many families a page has. Each is declared once, has its samples in one block behind its
+/// declaration, and no series stands twice.
+pub(crate) fn declared_once(page: &str) -> Result<usize> {
+    let mut families = BTreeSet::new();
+    let mut series = BTreeSet::new();
+    let mut open = "";
+    for line in page.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            open = rest.split(' ').next().unwrap_or_default();
+            ensure!(families.insert(open), "{open} is there twice");
+        } else if !line.is_empty() && !line.starts_with('#') {
+            let known = line.rsplit_once(' ').map_or(line, |(series, _)| series);
+            ensure!(series.insert(known), "{known} is there twice");
+            let behind = line.strip_prefix(open).unwrap_or("?");
+            ensure!(
+                behind.starts_with(['{', ' ', '_']),
+                "{known} stands under {open:?}"
+            );
+        }
+    }
+    ensure!(!families.is_empty(), "not one family");
+    Ok(families.len())
 }
 
 fn sample(line: &str) -> Option<Sample> {
@@ -86,5 +112,19 @@ mod tests {
         assert_eq!((samples[1].name.as_str(), samples[1].value), ("b", 2.0));
         assert_eq!(declared(page).collect::<Vec<_>>(), ["a"]);
         assert!(super::samples("a{x=\"1\" 3\n").is_err());
+    }
+
+    #[test]
+    fn families_and_series_are_there_once() {
+        let good = "# TYPE a gauge\na{x=\"1\"} 1\na{x=\"2\"} 1\n# TYPE b histogram\nb_bucket{le=\"1\"} 1\n";
+        assert_eq!(declared_once(good).unwrap(), 2);
+        for bad in [
+            "",
+            "# TYPE a gauge\na 1\n# TYPE a gauge\n",
+            "# TYPE a gauge\na{x=\"1\"} 1\na{x=\"1\"} 2\n",
+            "# TYPE a gauge\na 1\n# TYPE b gauge\na{x=\"1\"} 1\n",
+        ] {
+            assert!(declared_once(bad).is_err(), "{bad}");
+        }
     }
 }

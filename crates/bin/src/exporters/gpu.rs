@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokenpath_cli::gpu::Gpu;
 use tokenpath_cli::run;
 use tokenpath_cli::serve::{Common, export};
-use tokenpath_cli::sources::Gpu;
 
 /// Reads the NVIDIA GPUs of this machine and serves what they do under names that stay.
 #[derive(Debug, Parser)]

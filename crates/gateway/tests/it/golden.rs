@@ -1,15 +1,11 @@
 //! A page of each generation in, our page out.
-//!
-//! `UPDATE=1 cargo test -p tokenpath-gateway golden` writes the expected pages anew; the difference
-//! is what a reviewer reads.
 
-use std::path::Path;
-
-use tokenpath_core::exposition::{Encoder, Format, Part, check};
-use tokenpath_core::{LabelSet, Snapshot};
+use tokenpath_core::Snapshot;
+use tokenpath_core::exposition::Format;
 use tokenpath_gateway::{GatewayOptions, GatewayTranslator, families};
 
 use crate::page;
+use crate::written::{compare, documented, encoded, without_fault};
 
 fn translated(text: &str) -> Snapshot {
     let mut translator = GatewayTranslator::new(GatewayOptions::default());
@@ -20,19 +16,6 @@ fn translated(text: &str) -> Snapshot {
     snapshot
 }
 
-fn encoded(snapshot: &Snapshot, format: Format) -> String {
-    let labels = LabelSet::new([("backend", "gateway"), ("target", "10.0.0.7:9090")]);
-    let parts = [Part {
-        snapshot,
-        labels: &labels,
-    }];
-    let mut encoder = Encoder::new(format);
-    let mut bytes = Vec::new();
-    encoder.encode(&parts, &mut bytes);
-    assert!(encoder.refused().is_none(), "{:?}", encoder.refused());
-    String::from_utf8(bytes).unwrap()
-}
-
 #[test]
 fn pages_become_the_golden_ones() {
     for name in [
@@ -41,20 +24,9 @@ fn pages_become_the_golden_ones() {
         "gen3-llm-d-router-0.10",
         "bbr-1.5",
     ] {
-        let ours = encoded(
-            &translated(&page::recorded("epp", &format!("{name}.txt"))),
-            Format::Text004,
-        );
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{name}.txt"));
-        if std::env::var_os("UPDATE").is_some() {
-            std::fs::write(&path, &ours).unwrap();
-        }
-        let expected = std::fs::read_to_string(&path)
-            .unwrap_or_else(|error| panic!("{}: {error}; run with UPDATE=1", path.display()));
-        for (at, (ours, expected)) in ours.lines().zip(expected.lines()).enumerate() {
-            assert_eq!(ours, expected, "{name}, line {}", at + 1);
-        }
-        assert_eq!(ours.len(), expected.len(), "{name}");
+        let ours = translated(&page::recorded("epp", &format!("{name}.txt")));
+        let ours = encoded(&ours, "gateway", "10.0.0.7:9090", Format::Text004);
+        compare(name, &ours);
     }
 }
 
@@ -62,28 +34,7 @@ fn pages_become_the_golden_ones() {
 fn our_pages_are_without_fault_and_labels_are_documented() {
     for path in page::pages(&page::testdata("epp")) {
         let snapshot = translated(&std::fs::read_to_string(&path).unwrap());
-        for format in Format::ALL {
-            let page = encoded(&snapshot, format);
-            let findings: Vec<String> = check(page.as_bytes(), format)
-                .iter()
-                .map(ToString::to_string)
-                .collect();
-            assert!(
-                findings.is_empty(),
-                "{} as {format}: {findings:#?}",
-                path.display()
-            );
-        }
-        for family in snapshot.shape().families() {
-            let desc = family.desc();
-            assert!(families::families().contains(desc));
-            for (name, _) in family.series().flat_map(|series| series.labels()) {
-                assert!(
-                    desc.label_names().contains(&name),
-                    "{}: {name}",
-                    desc.name()
-                );
-            }
-        }
+        without_fault(&path, &snapshot, "gateway");
+        documented(&snapshot, families::families());
     }
 }

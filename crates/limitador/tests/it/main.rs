@@ -5,6 +5,9 @@
 #[path = "../../../../testdata/page.rs"]
 mod page;
 
+#[path = "../../../../testdata/golden.rs"]
+mod written;
+
 #[cfg(feature = "http")]
 #[path = "../../../../testdata/http.rs"]
 mod http;

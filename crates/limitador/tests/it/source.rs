@@ -9,9 +9,9 @@ use tokenpath_core::exposition::Format;
 use tokenpath_core::{Reason, Snapshot, Source};
 use tokenpath_limitador::{LimitadorSource, LimitadorSourceOptions, TokenNamespaces};
 
-use crate::golden;
 use crate::http::{Answer, Server};
 use crate::page::recorded;
+use crate::written::{compare, encoded};
 
 const RECORDED: &str = "limitador-2.4.0-dev-labels-t2-all";
 
@@ -74,7 +74,8 @@ async fn page_and_admin_api_become_one_snapshot() {
     let mut out = Snapshot::new();
     for _ in 0..3 {
         source.collect(&mut out).await.unwrap();
-        golden::compare("whole", &golden::encoded(&out, Format::Text004));
+        let ours = encoded(&out, "limitador", "10.0.0.7:8080", Format::Text004);
+        compare("whole", &ours);
     }
     assert_eq!(bob(&out, "limit"), Some(1000.0));
     assert_eq!(bob(&out, "used"), Some(1080.0));

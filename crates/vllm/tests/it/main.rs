@@ -2,9 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+#[path = "../../../../testdata/page.rs"]
+mod page;
+
+#[path = "../../../../testdata/golden.rs"]
+mod written;
+
 mod catalogue;
 mod golden;
 mod oddities;
-mod page;
 mod reading;
 mod time_machine;

@@ -29,7 +29,7 @@ fn has_family(snapshot: &Snapshot, name: &str) -> bool {
 
 #[test]
 fn without_an_engine_upstream_there_is_none_here() {
-    let snapshot = snapshot(&recorded("vllm-0.6.6-V0.txt"));
+    let snapshot = snapshot(&recorded("vllm", "vllm-0.6.6-V0.txt"));
     for family in snapshot.shape().families() {
         for series in family.series() {
             assert_eq!(series.label("engine"), None, "{}", family.desc().name());
@@ -49,7 +49,7 @@ fn before_labels_there_were_none() {
 
 #[test]
 fn engines_stay_apart() {
-    let text = recorded("vllm-0.32.0-dp2-t1-load.txt");
+    let text = recorded("vllm", "vllm-0.32.0-dp2-t1-load.txt");
     let page = Page::read(&text);
     let snapshot = snapshot(&text);
     let running: Vec<&Sample> = page
@@ -108,7 +108,7 @@ fn connections_of_several_processes_add_up() {
 /// of the token path, so the page is good all the same.
 #[test]
 fn doubled_families_of_the_web_framework_do_no_harm() {
-    let text = recorded("vllm-0.32.0-dp2-t3-after-slash.txt");
+    let text = recorded("vllm", "vllm-0.32.0-dp2-t3-after-slash.txt");
     let types = text
         .lines()
         .filter(|line| line.starts_with("# TYPE http_requests_total "))
@@ -137,7 +137,7 @@ fn both_names_of_the_kv_cache_usage_are_one_number() {
         ("vllm-0.11.2-V1-show-hidden.txt", true, true),
         ("vllm-0.20.0-V1.txt", false, true),
     ] {
-        let text = recorded(page);
+        let text = recorded("vllm", page);
         assert_eq!(
             text.contains("\nvllm:gpu_cache_usage_perc{"),
             older,
@@ -169,7 +169,7 @@ fn both_names_of_the_token_gap_are_one_histogram() {
         ("vllm-0.11.0-V1.txt", true, true),
         ("vllm-0.33.0-V1.txt", false, true),
     ] {
-        let text = recorded(page);
+        let text = recorded("vllm", page);
         let has = |name: &str| text.contains(&format!("\n# TYPE vllm:{name} "));
         assert_eq!(has("time_per_output_token_seconds"), older, "{page}");
         assert_eq!(has("inter_token_latency_seconds"), newer, "{page}");
@@ -190,10 +190,10 @@ fn both_names_of_the_token_gap_are_one_histogram() {
 #[test]
 fn counts_in_blocks_never_wear_the_name_of_tokens() {
     // 0.8.5 counts blocks, 0.9.2 has both names and counts tokens.
-    let old = snapshot(&recorded("vllm-0.8.5-V1.txt"));
+    let old = snapshot(&recorded("vllm", "vllm-0.8.5-V1.txt"));
     assert!(has_family(&old, "llm_prefix_cache_hits_blocks_total"));
     assert!(!has_family(&old, "llm_prefix_cache_hits_total"));
-    let new = snapshot(&recorded("vllm-0.9.2-V1.txt"));
+    let new = snapshot(&recorded("vllm", "vllm-0.9.2-V1.txt"));
     assert!(!has_family(&new, "llm_prefix_cache_hits_blocks_total"));
     assert!(has_family(&new, "llm_prefix_cache_hits_total"));
 }
@@ -328,8 +328,8 @@ fn what_is_new_is_counted_and_named() {
 
 #[test]
 fn names_that_lost_their_colon_are_known_too() {
-    let colon = snapshot(&recorded("vllm-0.33.0-V1.txt"));
-    let text = recorded("vllm-0.33.0-V1-openmetrics.txt");
+    let colon = snapshot(&recorded("vllm", "vllm-0.33.0-V1.txt"));
+    let text = recorded("vllm", "vllm-0.33.0-V1-openmetrics.txt");
     assert!(
         text.contains("\n# TYPE vllm:") && text.contains("\nvllm_") && text.ends_with("# EOF\n")
     );

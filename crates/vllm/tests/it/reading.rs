@@ -4,13 +4,12 @@
 //! table written by hand says what each of them is to become, and the translated snapshot must hold
 //! exactly that: nothing missing, nothing beside it, every label, every value to the last bit.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::page::{self, Labels, Page, Sample};
+use crate::page::{self, Labels, Numbers, Page, Sample, held, put};
 use tokenpath_core::exposition::Format;
 use tokenpath_core::translate::{TranslateOptions, Translator, Verdict};
-use tokenpath_core::{DropReason, SeriesKind, Snapshot};
+use tokenpath_core::{DropReason, Snapshot};
 
 /// A plain rename: upstream family, ours, and the label that ours has beside upstream's.
 type Rename = (
@@ -284,17 +283,6 @@ const CACHE_NUMBERS: &[(&str, &str)] = &[
     ("kv_cache_size_tokens", "llm_kv_cache_size_tokens"),
 ];
 
-/// Values by sample name and labels; bits, so that equal means equal.
-type Numbers = BTreeMap<(String, Labels), u64>;
-
-fn put(numbers: &mut Numbers, name: impl Into<String>, labels: Labels, value: f64) {
-    let key = (name.into(), labels);
-    assert!(
-        numbers.insert(key.clone(), value.to_bits()).is_none(),
-        "the page or the table says {key:?} twice"
-    );
-}
-
 /// The name of a sample without vLLM's prefix and without what makes it a part of its family.
 fn family_of(sample: &Sample, page: &Page) -> Option<(String, &'static str)> {
     let name = ["vllm:", "vllm_"]
@@ -433,44 +421,6 @@ fn lora(newest: &Sample, numbers: &mut Numbers) {
     }
 }
 
-/// What the snapshot holds, as the samples that a page of ours would have.
-fn held(snapshot: &Snapshot) -> Numbers {
-    let mut numbers = Numbers::new();
-    for family in snapshot.shape().families() {
-        let name = family.desc().name();
-        for series in family.series() {
-            let labels: Labels = series
-                .labels()
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect();
-            match series.kind() {
-                SeriesKind::Value => {
-                    if let Some(value) = snapshot.get(series.slot()) {
-                        put(&mut numbers, name, labels, value);
-                    }
-                }
-                SeriesKind::Histogram(edges) => {
-                    for (index, edge) in edges.iter().enumerate() {
-                        if let Some(count) = snapshot.get(series.edge_slot(index)) {
-                            let mut labels = labels.clone();
-                            labels.insert("le".to_owned(), edge.to_string());
-                            put(&mut numbers, format!("{name}_bucket"), labels, count);
-                        }
-                    }
-                    if let Some(sum) = snapshot.get(series.sum_slot()) {
-                        put(&mut numbers, format!("{name}_sum"), labels.clone(), sum);
-                    }
-                    if let Some(count) = snapshot.get(series.count_slot()) {
-                        put(&mut numbers, format!("{name}_count"), labels, count);
-                    }
-                }
-                SeriesKind::Summary(_) => panic!("no summary of vLLM's is mapped"),
-            }
-        }
-    }
-    numbers
-}
-
 fn check(name: &str, text: &str, translator: &mut Translator) {
     let page = Page::read(text);
     let mut snapshot = Snapshot::new();
@@ -478,22 +428,8 @@ fn check(name: &str, text: &str, translator: &mut Translator) {
     translator
         .translate(text.as_bytes(), format, &mut snapshot)
         .unwrap_or_else(|error| panic!("{name}: {error}"));
-    let (expected, held) = (expected(&page), held(&snapshot));
-    for (key, bits) in &expected {
-        let found = held.get(key).copied().map(f64::from_bits);
-        assert_eq!(
-            found.map(f64::to_bits),
-            Some(*bits),
-            "{name}: {key:?} is {found:?} and should be {}",
-            f64::from_bits(*bits)
-        );
-    }
-    for key in held.keys() {
-        assert!(
-            expected.contains_key(key),
-            "{name}: {key:?} is beside what the page says"
-        );
-    }
+    let expected = expected(&page);
+    page::compare(name, &expected, &held(&snapshot));
     assert!(
         expected.len() > 20,
         "{name}: only {} numbers",
@@ -557,7 +493,7 @@ fn translator() -> Translator {
 
 #[test]
 fn every_number_of_every_page_arrives() {
-    let pages = page::pages(&page::testdata());
+    let pages = page::pages(&page::testdata("vllm"));
     assert!(pages.len() >= 18, "{} pages", pages.len());
     for path in pages {
         let text = std::fs::read_to_string(&path).unwrap();
@@ -585,7 +521,7 @@ fn every_number_of_the_larger_corpus_arrives() {
 /// The releases that the catalogue names for a family are those whose pages have it.
 #[test]
 fn what_a_page_has_its_release_has() {
-    let mut folders = vec![page::testdata()];
+    let mut folders = vec![page::testdata("vllm")];
     folders.extend(std::env::var_os("TOKENPATH_CORPUS").map(|corpus| {
         let corpus = Path::new(&corpus);
         corpus.join("fixtures/vllm")
@@ -671,7 +607,7 @@ fn names_and_types(text: &str) {
 #[test]
 fn a_translator_forgets_the_page_before() {
     let mut translator = translator();
-    let pages = page::pages(&page::testdata());
+    let pages = page::pages(&page::testdata("vllm"));
     for path in pages.iter().chain(pages.iter().rev()) {
         let text = std::fs::read_to_string(path).unwrap();
         check(&path.display().to_string(), &text, &mut translator);

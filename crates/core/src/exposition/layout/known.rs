@@ -64,6 +64,14 @@ pub(super) struct Known {
 const GARBAGE_KEPT: usize = 16 << 10;
 
 impl Known {
+    /// Stands in for a page while that is written.
+    pub(super) const EMPTY: Self = Self {
+        text: Vec::new(),
+        pieces: Vec::new(),
+        tail: Vec::new(),
+        live: 0,
+    };
+
     pub(super) fn new() -> Self {
         Self {
             text: vec![0; SLACK],

@@ -249,13 +249,30 @@ impl Layout {
             Some(known) => known.clear(),
             None => self.known = Arc::new(Known::new()),
         }
+        // By hand while all lines are learnt: to ask for each whether it is shared costs a tenth of a page.
+        let mut known = std::mem::replace(self.known_mut(), Known::EMPTY);
+        let read = self.parse_into(&mut known, page, options, fresh);
+        *self.known_mut() = known;
+        read
+    }
+
+    fn parse_into(
+        &mut self,
+        known: &mut Known,
+        page: &[u8],
+        options: Options,
+        fresh: &mut impl Fresh,
+    ) -> Result<Reread, ParseError> {
         let (mut samples, mut unit) = (0, 0);
         let mut parser = Parser::new(page, options);
         while let Some(entry) = parser.next() {
             match entry? {
                 Entry::Sample(sample) => {
-                    let piece = self.learn(page, unit, parser.entry_offset(), &sample, fresh);
-                    self.known_mut().pieces.push(piece);
+                    let id = self.take_in(&sample, fresh);
+                    let prefix = page.get(unit..sample.value_offset()).unwrap_or_default();
+                    let piece = known.keep(prefix, parser.entry_offset() - unit, id);
+                    self.fits &= self.told_by_prefix(prefix, &piece);
+                    known.pieces.push(piece);
                     unit = parser.offset();
                     samples += 1;
                 }
@@ -263,7 +280,6 @@ impl Layout {
             }
         }
         let skipped_lines = parser.skipped_lines();
-        let known = self.known_mut();
         known
             .tail
             .extend_from_slice(page.get(unit..).unwrap_or_default());
@@ -287,16 +303,26 @@ impl Layout {
         sample: &Sample<'_>,
         fresh: &mut impl Fresh,
     ) -> Piece {
+        let id = self.take_in(sample, fresh);
+        let prefix = page.get(unit..sample.value_offset()).unwrap_or_default();
+        let piece = self.known_mut().keep(prefix, line - unit, id);
+        self.fits &= self.told_by_prefix(prefix, &piece);
+        piece
+    }
+
+    /// The value of a line that was parsed, and its id.
+    fn take_in(&mut self, sample: &Sample<'_>, fresh: &mut impl Fresh) -> u32 {
         let id = self.id(sample, fresh);
         self.values[id as usize] = sample.value();
         self.here[id as usize] = true;
-        let prefix = page.get(unit..sample.value_offset()).unwrap_or_default();
-        let piece = self.known_mut().keep(prefix, line - unit, id);
-        // `a.5` is a series and a value too, and `a5` is none: without a blank or brace between them, it
-        // is the value that tells where the name ends.
+        id
+    }
+
+    /// Whether a line can be known by its prefix alone. `a.5` is a series and a value too, and `a5` is
+    /// none: without a blank or brace between them, it is the value that tells where the name ends.
+    fn told_by_prefix(&self, prefix: &[u8], piece: &Piece) -> bool {
         let is_apart = matches!(prefix.last(), Some(b' ' | b'\t' | b'}'));
-        self.fits &= is_apart && piece.line() + REACH <= self.line_bytes;
-        piece
+        is_apart && piece.line() + REACH <= self.line_bytes
     }
 
     #[inline]
