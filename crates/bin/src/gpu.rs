@@ -191,7 +191,7 @@ mod tests {
             (["--gpu.bound.memory-from", "60"], "a ratio from 0 to 1"),
             (["--gpu.bound.vram-above", "NaN"], "a ratio from 0 to 1"),
             (["--gpu.pcie-throughput", "maybe"], "true, false"),
-            (["--gpu.processes-max", "-1"], "--gpu.processes-max"),
+            (["--gpu.processes-max", "few"], "--gpu.processes-max"),
         ] {
             let error = options(&arguments).unwrap_err().to_string();
             assert!(error.contains(hint), "{error}");
