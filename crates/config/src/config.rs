@@ -1,7 +1,9 @@
 //! The configuration, checked and with all defaults filled in.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokenpath_core::LabelSet;
 use tokenpath_core::catalogue::Compiled;
@@ -34,6 +36,8 @@ pub struct Config {
     pub spoken: Spoken,
     /// Engines of the file.
     pub catalogues: Vec<Engine>,
+    /// The GPUs of this machine; not read where there is none.
+    pub gpu: Option<Gpu>,
     /// Roll-ups that are asked for.
     pub rollups: Vec<RollUp>,
     /// How many tenants there may be.
@@ -90,6 +94,22 @@ pub struct Engine {
     pub empty_is_fine: bool,
 }
 
+/// How the GPUs of this machine are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Gpu {
+    /// Path of the driver's library, where the system does not find it.
+    pub library: Option<PathBuf>,
+    /// Time between two samples.
+    pub period: Duration,
+    /// Whether processes are listed.
+    pub processes: bool,
+    /// Whether MIG instances are read.
+    pub mig: bool,
+    /// The operator's labels, beside those of [`Config::defaults`].
+    pub labels: LabelSet,
+}
+
 /// A roll-up that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -103,7 +123,7 @@ pub struct RollUp {
 }
 
 /// How many tenants there may be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Tenants {
     /// Most tenants with series of their own.

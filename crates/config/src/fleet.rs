@@ -30,7 +30,8 @@ pub struct Change {
     pub kept: usize,
     /// Targets that are gone.
     pub removed: usize,
-    /// Targets of which no source could be made, and why.
+    /// Targets of which no source could be made, and why. They count as added too: they are on the page
+    /// as down.
     pub refused: Vec<(SourceId, String)>,
 }
 
@@ -55,7 +56,7 @@ struct Member {
     source: SourceKey,
     /// What it is read as; none while that is not known.
     kind: Option<Arc<str>>,
-    /// Made by a catalogue that is another one now.
+    /// Made by a catalogue that is another one now, or could not be made: the next list makes it anew.
     stale: bool,
     /// Of one whose kind is not known yet.
     unknown: Option<(Target, Looking)>,
@@ -144,14 +145,20 @@ impl Fleet {
             }
             match self.source(target, &key) {
                 Ok((source, looking)) => {
-                    sources.push((source, target.reading.source(&target.labels)));
+                    let kind = target.kind.as_deref().unwrap_or(UNKNOWN);
+                    sources.push((source, target.reading.source(kind, &target.labels)));
                     let unknown = looking.map(|looking| (target.clone(), looking));
-                    keys.push((key, target.kind.clone(), unknown));
+                    keys.push((key, target.kind.clone(), unknown, false));
                 }
                 Err(what) => {
                     let kind = target.kind.as_deref().unwrap_or(UNKNOWN);
                     let id = SourceId::new(kind, target.endpoint.target());
                     tracing::error!(source = %id, error = what, "a target cannot be read");
+                    // On the page all the same: as one that is down. Tried again with the next list.
+                    let stand_in = StandIn::new(id.clone(), Some((unmade(target), what.clone())));
+                    let options = target.reading.source(kind, &target.labels);
+                    sources.push((BoxSource::new(stand_in), options));
+                    keys.push((key, target.kind.clone(), None, true));
                     change.refused.push((id, what));
                 }
             }
@@ -168,11 +175,11 @@ impl Fleet {
         change.added = sources.len();
         if !gone.is_empty() || !sources.is_empty() {
             let added = self.exporter.change(&gone, sources);
-            for ((key, kind, unknown), source) in keys.into_iter().zip(added) {
+            for ((key, kind, unknown, stale), source) in keys.into_iter().zip(added) {
                 let member = Member {
                     source,
                     kind,
-                    stale: false,
+                    stale,
                     unknown,
                 };
                 self.present.insert(key, member);
@@ -194,20 +201,17 @@ impl Fleet {
         }
         let client = Client::new(target.endpoint.clone(), target.reading.page_source().client);
         let client = client.map_err(|error| in_full(&error))?;
-        let last = Arc::new(Mutex::new(None));
+        let id = SourceId::new(UNKNOWN, target.endpoint.target());
+        let source = StandIn::new(id, None);
         let look = look(
             client,
             Arc::clone(&self.kinds),
-            Arc::clone(&last),
+            Arc::clone(&source.last),
             target.reading.timeout,
             self.tell.clone(),
             key.clone(),
         );
         let looking = Looking(tokio::spawn(look).abort_handle());
-        let source = Unknown {
-            id: SourceId::new(UNKNOWN, target.endpoint.target()),
-            last,
-        };
         Ok((BoxSource::new(source), Some(looking)))
     }
 
@@ -227,32 +231,33 @@ impl Fleet {
             else {
                 continue;
             };
-            match (self.make)(&target, &kind) {
+            let options = target.reading.source(&kind, &target.labels);
+            let (source, stale) = match (self.make)(&target, &kind) {
                 Ok(source) => {
-                    let options = target.reading.source(&target.labels);
-                    let Some(member) = self.present.get_mut(&key) else {
-                        continue;
-                    };
-                    let added = self.exporter.change(&[member.source], [(source, options)]);
-                    if let Some(source) = added.first() {
-                        member.source = *source;
-                    }
-                    member.kind = Some(Arc::clone(&kind));
                     tracing::info!(
                         target = target.endpoint.target(),
                         kind = &*kind,
                         "the page has told its kind"
                     );
+                    (source, false)
                 }
                 Err(error) => {
-                    let error = in_full(&*error);
-                    tracing::error!(
-                        target = target.endpoint.target(),
-                        error,
-                        "a target cannot be read"
-                    );
+                    let what = in_full(&*error);
+                    let id = SourceId::new(&kind, target.endpoint.target());
+                    tracing::error!(source = %id, error = what, "a target cannot be read");
+                    let stand_in = StandIn::new(id, Some((unmade(&target), what)));
+                    (BoxSource::new(stand_in), true)
                 }
+            };
+            let Some(member) = self.present.get_mut(&key) else {
+                continue;
+            };
+            let added = self.exporter.change(&[member.source], [(source, options)]);
+            if let Some(source) = added.first() {
+                member.source = *source;
             }
+            member.kind = Some(kind);
+            member.stale |= stale;
             return;
         }
     }
@@ -260,13 +265,31 @@ impl Fleet {
 
 const UNKNOWN: &str = "unknown";
 
-/// Stands for a target until its kind is known.
-struct Unknown {
+/// Why no source could be made of a target: most often its TLS files.
+fn unmade(target: &Target) -> Reason {
+    if target.endpoint.is_https() {
+        Reason::Tls
+    } else {
+        Reason::Internal
+    }
+}
+
+/// Stands for a target that is not read: its kind is not known yet, or no source can be made of it.
+struct StandIn {
     id: SourceId,
     last: Arc<Mutex<Option<(Reason, String)>>>,
 }
 
-impl Source for Unknown {
+impl StandIn {
+    fn new(id: SourceId, last: Option<(Reason, String)>) -> Self {
+        Self {
+            id,
+            last: Arc::new(Mutex::new(last)),
+        }
+    }
+}
+
+impl Source for StandIn {
     fn id(&self) -> &SourceId {
         &self.id
     }

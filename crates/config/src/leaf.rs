@@ -50,6 +50,8 @@ pub(crate) static DURATION: Leaf = leaf(
     |text| duration(text).map(drop),
     r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d)?)+$",
 );
+pub(crate) static GPU_PERIOD: Leaf =
+    leaf("duration from 100ms to 1h", gpu_period, DURATION.pattern);
 pub(crate) static SIZE: Leaf = leaf(
     "size",
     |text| size(text).map(drop),
@@ -140,6 +142,15 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);
+
+fn gpu_period(text: &str) -> Result<(), String> {
+    let bounds = Duration::from_millis(100)..=Duration::from_secs(3600);
+    if bounds.contains(&duration(text)?) {
+        Ok(())
+    } else {
+        Err("must be from 100ms to 1h".to_owned())
+    }
+}
 
 /// Bytes.
 pub(crate) fn size(text: &str) -> Result<usize, String> {

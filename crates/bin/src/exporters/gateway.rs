@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use tokenpath_cli::run;
-use tokenpath_cli::serve::{Common, export};
-use tokenpath_cli::sources::Gateway;
+use tokenpath_cli::cli::Common;
+use tokenpath_cli::configure::{Overlay, environment_of};
+use tokenpath_cli::kinds::Gateway;
+use tokenpath_cli::{run, serve};
 
 /// Reads the metrics of endpoint pickers (Gateway API inference extension, llm-d) and serves them under names that stay.
 #[derive(Debug, Parser)]
@@ -26,13 +27,18 @@ With a token from a file:
 /// Where it listens unless told.
 const LISTEN: &str = ":9404";
 
+/// What it reads unless told.
+const USUAL: &str = "http://localhost:9090";
+
 fn main() -> ExitCode {
     let arguments: Arguments = run::arguments(
         "gateway-exporter --gateway.endpoint https://epp:9090 --gateway.bearer-token-file /run/secrets/token --gateway.ca-file ca.pem",
     );
-    let sources = arguments
-        .gateway
-        .or_default()
-        .sources(&arguments.common.scrape);
-    run::exit(sources.and_then(|sources| export(sources, &arguments.common, LISTEN)))
+    let mut flags = Overlay::new();
+    arguments.common.say(&mut flags);
+    arguments.gateway.say(&mut flags);
+    let mut usual = Overlay::new();
+    usual.endpoints("the usual endpoint", "gateway", [USUAL]);
+    let told = flags.over(environment_of("gateway")).over(usual);
+    run::exit(serve::export(told, None, LISTEN))
 }

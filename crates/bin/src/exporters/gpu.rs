@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use tokenpath_cli::run;
-use tokenpath_cli::serve::{Common, export};
-use tokenpath_cli::sources::Gpu;
+use tokenpath_cli::cli::Common;
+use tokenpath_cli::configure::{Overlay, environment_of};
+use tokenpath_cli::kinds::Gpu;
+use tokenpath_cli::{run, serve};
 
 /// Reads the NVIDIA GPUs of this machine and serves what they do under names that stay.
 #[derive(Debug, Parser)]
@@ -29,6 +30,13 @@ const LISTEN: &str = ":9400";
 fn main() -> ExitCode {
     let arguments: Arguments =
         run::arguments("gpu-exporter --nvml.library /usr/local/nvidia/lib64/libnvidia-ml.so.1");
-    let sources = arguments.gpu.source().map(|source| vec![source]);
-    run::exit(sources.and_then(|sources| export(sources, &arguments.common, LISTEN)))
+    let mut flags = Overlay::new();
+    arguments.common.say(&mut flags);
+    flags.section("gpu-exporter", "gpu");
+    arguments.gpu.say(&mut flags);
+    run::exit(serve::export(
+        flags.over(environment_of("gpu")),
+        None,
+        LISTEN,
+    ))
 }

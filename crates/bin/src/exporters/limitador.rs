@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use tokenpath_cli::run;
-use tokenpath_cli::serve::{Common, export};
-use tokenpath_cli::sources::Limitador;
+use tokenpath_cli::cli::Common;
+use tokenpath_cli::configure::{Overlay, environment_of};
+use tokenpath_cli::kinds::Limitador;
+use tokenpath_cli::{run, serve};
 
 /// Reads what Limitador counts and allows, tenant by tenant, and serves it under names that stay.
 #[derive(Debug, Parser)]
@@ -26,13 +27,18 @@ Keys are shown as hashes:
 /// Where it listens unless told.
 const LISTEN: &str = ":9403";
 
+/// What it reads unless told.
+const USUAL: &str = "http://localhost:8080";
+
 fn main() -> ExitCode {
     let arguments: Arguments = run::arguments(
         "limitador-exporter --limitador.endpoint http://limitador:8080 --limitador.tenant api_key --limitador.tenant-key-file /run/secrets/key",
     );
-    let sources = arguments
-        .limitador
-        .or_default()
-        .sources(&arguments.common.scrape);
-    run::exit(sources.and_then(|sources| export(sources, &arguments.common, LISTEN)))
+    let mut flags = Overlay::new();
+    arguments.common.say(&mut flags);
+    arguments.limitador.say(&mut flags);
+    let mut usual = Overlay::new();
+    usual.endpoints("the usual endpoint", "limitador", [USUAL]);
+    let told = flags.over(environment_of("limitador")).over(usual);
+    run::exit(serve::export(told, None, LISTEN))
 }

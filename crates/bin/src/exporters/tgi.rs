@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use tokenpath_cli::run;
-use tokenpath_cli::serve::{Common, export};
-use tokenpath_cli::sources::Tgi;
+use tokenpath_cli::cli::Common;
+use tokenpath_cli::configure::{Overlay, environment_of};
+use tokenpath_cli::kinds::Tgi;
+use tokenpath_cli::{run, serve};
 
 /// Reads the metrics of TGI servers and serves them under names that stay.
 #[derive(Debug, Parser)]
@@ -26,8 +27,16 @@ Another address:
 /// Where it listens unless told.
 const LISTEN: &str = ":9402";
 
+/// What it reads unless told.
+const USUAL: &str = "http://localhost:8080";
+
 fn main() -> ExitCode {
     let arguments: Arguments = run::arguments("tgi-exporter --tgi.endpoint http://10.0.0.7:3000");
-    let sources = arguments.tgi.or_default().sources(&arguments.common.scrape);
-    run::exit(sources.and_then(|sources| export(sources, &arguments.common, LISTEN)))
+    let mut flags = Overlay::new();
+    arguments.common.say(&mut flags);
+    arguments.tgi.say(&mut flags);
+    let mut usual = Overlay::new();
+    usual.endpoints("the usual endpoint", "tgi", [USUAL]);
+    let told = flags.over(environment_of("tgi")).over(usual);
+    run::exit(serve::export(told, None, LISTEN))
 }

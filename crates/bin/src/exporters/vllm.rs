@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use tokenpath_cli::run;
-use tokenpath_cli::serve::{Common, export};
-use tokenpath_cli::sources::Vllm;
+use tokenpath_cli::cli::Common;
+use tokenpath_cli::configure::{Overlay, environment_of};
+use tokenpath_cli::kinds::Vllm;
+use tokenpath_cli::{run, serve};
 
 /// Reads the metrics of vLLM servers, whatever their release, and serves them under names that stay.
 #[derive(Debug, Parser)]
@@ -28,13 +29,18 @@ Behind a token:
 /// Where it listens unless told.
 const LISTEN: &str = ":9401";
 
+/// What it reads unless told.
+const USUAL: &str = "http://localhost:8000";
+
 fn main() -> ExitCode {
     let arguments: Arguments = run::arguments(
         "vllm-exporter --vllm.endpoint https://llm.example --scrape.bearer-token-file /run/secrets/token",
     );
-    let sources = arguments
-        .vllm
-        .or_default()
-        .sources(&arguments.common.scrape);
-    run::exit(sources.and_then(|sources| export(sources, &arguments.common, LISTEN)))
+    let mut flags = Overlay::new();
+    arguments.common.say(&mut flags);
+    arguments.vllm.say(&mut flags);
+    let mut usual = Overlay::new();
+    usual.endpoints("the usual endpoint", "vllm", [USUAL]);
+    let told = flags.over(environment_of("vllm")).over(usual);
+    run::exit(serve::export(told, None, LISTEN))
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Resolver, labels_of};
-use crate::config::Source;
+use crate::config::{Source, Tenants};
 use crate::discovery::{Condition, Discovery, FileSd, HttpSd, Mapping, Provider};
 use crate::leaf;
 use crate::nearest::nearest;
@@ -15,15 +15,22 @@ use crate::raw;
 use crate::reading::{Reading, client};
 
 impl Resolver<'_> {
-    pub(super) fn sources(&mut self, file: &raw::File, kinds: &Arc<[Box<str>]>) -> Vec<Source> {
+    pub(super) fn sources(
+        &mut self,
+        file: &raw::File,
+        kinds: &Arc<[Box<str>]>,
+        tenants: &Tenants,
+    ) -> Vec<Source> {
         let mut sources = Vec::new();
         let mut seen: HashMap<_, String> = HashMap::new();
         for (index, raw) in file.sources.iter().enumerate() {
             let pointer = format!("/sources/{index}");
-            self.kind(raw.kind.as_deref(), kinds, &pointer);
-            self.timing(&raw.reading.over(&file.defaults), &pointer);
+            let kind = raw.kind.as_deref();
+            self.kind(kind, kinds, &pointer);
+            self.of_its_kind(&raw.reading, kind, &pointer);
             let merged = raw.reading.over(&file.defaults);
-            let reading = Arc::new(Reading::of(&merged));
+            self.timing(&merged, &pointer);
+            let reading = Arc::new(Reading::of(&merged, kind, tenants));
             let several = raw.endpoints.iter().enumerate();
             let one = raw
                 .endpoint
@@ -42,9 +49,12 @@ impl Resolver<'_> {
                     labels_of(&merged),
                 );
                 if let Some(first) = seen.get(&key) {
+                    let first = match self.places.of(first) {
+                        place if place.is_beside_the_file() => String::new(),
+                        place => format!(", first at {place}"),
+                    };
                     let what = format!(
-                        "{endpoint} is read already, first at {}; give one of them another label where both are meant",
-                        self.places.of(first),
+                        "{endpoint} is read already{first}; give one of them another label where both are meant",
                     );
                     self.flaw(&at, what);
                     continue;
@@ -74,6 +84,21 @@ impl Resolver<'_> {
         self.flaw_or(&format!("{pointer}/kind"), what, near);
     }
 
+    /// What holds for one kind alone is said of that kind, or of one that is not known.
+    fn of_its_kind(&mut self, raw: &raw::Reading, kind: Option<&str>, pointer: &str) {
+        let Some(kind) = kind else { return };
+        let said = [
+            ("tgi", raw.tgi.is_some()),
+            ("limitador", raw.limitador.is_some()),
+            ("gateway", raw.gateway.is_some()),
+        ];
+        for (key, _) in said.into_iter().filter(|(key, said)| *said && *key != kind) {
+            let what =
+                format!("`{key}` says how a target of that kind is read; this is a `{kind}`");
+            self.flaw(&format!("{pointer}/{key}"), what);
+        }
+    }
+
     pub(super) fn timing(&mut self, reading: &raw::Reading, pointer: &str) {
         if let (Some(interval), Some(timeout)) = (reading.interval, reading.timeout)
             && timeout > interval
@@ -88,11 +113,14 @@ impl Resolver<'_> {
         &mut self,
         file: &raw::File,
         kinds: &Arc<[Box<str>]>,
+        tenants: &Tenants,
     ) -> Vec<Discovery> {
         let mut all = Vec::new();
         for (index, raw) in file.discovery.iter().enumerate() {
             let pointer = format!("/discovery/{index}");
-            self.kind(raw.kind.as_deref(), kinds, &pointer);
+            let kind = raw.kind.as_deref();
+            self.kind(kind, kinds, &pointer);
+            self.of_its_kind(&raw.reading, kind, &pointer);
             let merged = raw.reading.over(&file.defaults);
             self.timing(&merged, &pointer);
             for (to, at) in raw.map_labels.iter().map(|(from, to)| (to, from)) {
@@ -115,7 +143,7 @@ impl Resolver<'_> {
                     keep: conditions(&raw.keep),
                     drop: conditions(&raw.drop),
                 },
-                reading: Arc::new(Reading::of(&merged)),
+                reading: Arc::new(Reading::of(&merged, kind, tenants)),
                 fingerprint: fingerprint(raw),
             });
         }
