@@ -157,7 +157,8 @@ pub struct Exporter {
 }
 
 /// The sources at one moment, shared with the pages that are made of them.
-type Cells = Arc<[(SourceKey, Arc<Cell>)]>;
+type Cells = Arc<[Member]>;
+type Member = (SourceKey, Arc<Cell>);
 
 /// A source of an [`Exporter`], for taking it out again. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -341,6 +342,39 @@ impl Exporter {
             outcomes.push(flight.outcome(deadline).await);
         }
         self.speak(format, &cells, &mut outcomes)
+    }
+
+    /// Reads a source that is not one of the exporter's, once, and writes a page of it alone: what it
+    /// said and how it is, in the same dialects. Counters of our own state begin with this reading;
+    /// roll-ups are over the exporter's sources and not here.
+    pub async fn page_of(
+        &self,
+        source: BoxSource,
+        options: SourceOptions,
+        format: Format,
+        deadline: Instant,
+    ) -> Vec<u8> {
+        let options = SourceOptions {
+            interval: None,
+            ..options
+        };
+        let cell = Cell::new(source, options, self.instance);
+        // It ends a little earlier than the page, which is to say that it took too long.
+        let left = deadline.saturating_duration_since(Instant::now());
+        let flight = cell.for_page(deadline - left / 20);
+        let outcome = flight.outcome(deadline).await;
+        let mut own = Snapshot::new();
+        own::write_one(&mut own, &cell, &outcome);
+        let nothing = LabelSet::default();
+        let mut parts = Vec::with_capacity(2);
+        parts.extend(outcome.success().map(part));
+        parts.push(Part {
+            snapshot: &own,
+            labels: &nothing,
+        });
+        let mut page = Vec::new();
+        Encoder::with_dialects(format, self.spoken()).encode(&parts, &mut page);
+        page
     }
 
     fn speak(&self, format: Format, cells: &Cells, outcomes: &mut [Outcome]) -> Vec<u8> {

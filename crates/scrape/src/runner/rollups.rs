@@ -16,8 +16,8 @@ use tokenpath_core::fold::Fold;
 use tokenpath_core::rollup::RollUp;
 use tokenpath_core::{LabelSet, Selection, Shape, Snapshot};
 
-use super::cell::{Cell, Outcome, Reading};
-use super::{Cells, SourceKey};
+use super::cell::{Outcome, Reading};
+use super::{Cells, Member, SourceKey};
 
 /// A roll-up that pages have: which labels go, of which families.
 ///
@@ -79,7 +79,7 @@ pub(super) struct RollUps {
     all: Vec<One>,
     /// The sources that `seen` is about. Weak: a source that was taken out ends with the exporter's
     /// own list.
-    cells: Option<Weak<[(SourceKey, Arc<Cell>)]>>,
+    cells: Option<Weak<[Member]>>,
     seen: Vec<Seen>,
 }
 
