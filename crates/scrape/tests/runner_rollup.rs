@@ -262,3 +262,32 @@ async fn scrapes_that_overlap_bend_no_sum() {
     // 70 each of the quick one, 50 each of the slow one.
     assert_eq!(sum(&lines(&third.await)), Some(240.0));
 }
+
+#[tokio::test]
+async fn a_page_that_was_overtaken_sums_up_what_is_newest() {
+    let mut exporter = Exporter::new();
+    let (quick, quick_state) = engine("quick", ALWAYS);
+    let (slow, slow_state) = engine("slow", 1);
+    exporter.add(quick, SourceOptions::new());
+    exporter.add(slow, SourceOptions::new());
+    exporter.roll_up([RollUpOptions::over(["engine", "target"])]);
+    page(&exporter).await;
+
+    let mut patient = pin!(exporter.page(Format::Text004, soon()));
+    tokio::select! {
+        biased;
+        _ = &mut patient => panic!("the slow one has no turn"),
+        () = tokio::time::sleep(Duration::from_millis(20)) => {}
+    }
+    // This one does not wait for the slow one, and has a newer reading of the other.
+    let impatient = Instant::now() + Duration::from_millis(200);
+    let impatient = lines(&exporter.page(Format::Text004, impatient).await);
+    assert_eq!(quick_state.reads.load(Ordering::SeqCst), 3);
+    let running = |value: u32| format!(r#"test_running{{backend="test",model_name="m"}} {value}"#);
+    assert!(impatient.contains(&running(4)), "{impatient:?}");
+    slow_state.turns.add_permits(1);
+    let patient = lines(&patient.await);
+    assert!(patient.contains(&running(8)), "both are up: {patient:?}");
+    // 30 each of the quick one, 20 each of the slow one.
+    assert_eq!(sum(&patient), Some(100.0));
+}
