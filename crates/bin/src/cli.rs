@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tokenpath_config::Overlay;
 
 use crate::logging::LogArguments;
@@ -116,6 +116,40 @@ struct SpeechArguments {
     /// NAME` shows one.
     #[arg(long = "dialect", value_name = "NAME", value_delimiter = ',')]
     dialects: Vec<String>,
+    /// Combine series, by the rule of each family: the engines of a server as one, the replicas of a
+    /// model as one, or all models as one. May be repeated.
+    #[arg(long = "rollup", value_name = "OVER", value_delimiter = ',')]
+    rollups: Vec<Over>,
+}
+
+/// What a roll-up combines, each with all that is below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Over {
+    /// Data-parallel engines of one server.
+    Engine,
+    /// Servers of one model.
+    Replica,
+    /// Models.
+    Model,
+}
+
+impl Over {
+    /// The labels that go: what the source says of itself, and what operators say of a single one.
+    const fn labels(self) -> &'static [&'static str] {
+        match self {
+            Self::Engine => &["engine"],
+            Self::Replica => &["engine", "target", "worker_id", "gpu_id", "pod", "node"],
+            Self::Model => &[
+                "engine",
+                "target",
+                "worker_id",
+                "gpu_id",
+                "pod",
+                "node",
+                "model_name",
+            ],
+        }
+    }
 }
 
 impl Common {
@@ -128,6 +162,14 @@ impl Common {
             "dialects.speak",
             &self.speech.dialects,
         );
+        if !self.speech.rollups.is_empty() {
+            let over = self
+                .speech
+                .rollups
+                .iter()
+                .map(|over| ("over", over.labels()));
+            overlay.set_records("--rollup", "rollups", over);
+        }
         let web = &self.web;
         many(overlay, "--web.listen-address", "web.listen", &web.listen);
         for (flag, key, text) in [

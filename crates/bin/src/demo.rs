@@ -9,6 +9,7 @@ use tokenpath_config::{Follower, Loader, Overlay};
 use tokenpath_core::{BoxSource, LabelSet};
 use tokenpath_gpu::GpuSource;
 use tokenpath_scrape::runner::Exporter;
+use tokenpath_scrape::server::Probes;
 use tokenpath_sim::vllm::{Layout, Release};
 use tokenpath_sim::{
     Config, GpuConfig, Incident, Part, Role, RunningWorld, ServerConfig, ServerKind, Traffic,
@@ -129,11 +130,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             .parse("the demo", &configuration(&running))
             .map_err(refused)?;
         let exporter = Arc::new(Exporter::new());
-        let equip = equip(&exporter);
+        let probes = Arc::new(Probes::default());
+        let equip = equip(&exporter, &probes);
         let (_follower, _) = Follower::start(Arc::clone(&exporter), &config, None, equip).await;
         let labels = LabelSet::new([("node", NODE)]);
         exporter.change(&[], [(gpus(&running)?, gpu_options(&config, &labels))]);
-        let serving = Serving::bind(exporter, &config, LISTEN).await?;
+        let serving = Serving::bind(exporter, probes, &config, LISTEN).await?;
         println!("{}", introduction(&serving.url, &running));
         serving.until(serve::stop_signal()?).await;
         Ok(())

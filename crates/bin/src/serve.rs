@@ -9,7 +9,7 @@ use clap::Args;
 use tokenpath_config::{Config, Follower, Overlay};
 use tokenpath_scrape::runner::Exporter;
 use tokenpath_scrape::server::{
-    ListenAddress, MetricsService, Server, ServerOptions, ServiceOptions, bind,
+    ListenAddress, MetricsService, Probes, Server, ServerOptions, ServiceOptions, bind,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -108,7 +108,8 @@ pub fn export(told: Overlay, file: Option<&Path>, listen: &str) -> Result<(), Fa
     runtime()?.block_on(async {
         let exporter = Arc::new(Exporter::new());
         let hup = hangups(file.is_some())?;
-        let equip = equip(&exporter);
+        let probes = Arc::new(Probes::default());
+        let equip = equip(&exporter, &probes);
         let (follower, change) = Follower::start(Arc::clone(&exporter), &config, file, equip).await;
         if !change.refused.is_empty() {
             let refused = change.refused.into_iter();
@@ -116,7 +117,7 @@ pub fn export(told: Overlay, file: Option<&Path>, listen: &str) -> Result<(), Fa
                 refused.map(|(source, error)| format!("{source}: {error}")),
             ));
         }
-        let serving = Serving::bind(exporter, &config, listen).await?;
+        let serving = Serving::bind(exporter, probes, &config, listen).await?;
         let stop = stop_signal()?;
         // Of its own: a list of thousands of targets must not hold up who asks meanwhile.
         let following = tokio::spawn(follower.run(hup));
@@ -196,6 +197,7 @@ pub(crate) struct Serving {
 impl Serving {
     pub(crate) async fn bind(
         exporter: Arc<Exporter>,
+        probes: Arc<Probes>,
         config: &Config,
         default_listen: &str,
     ) -> Result<Self, Failure> {
@@ -210,6 +212,7 @@ impl Serving {
         let options = service(config);
         let path = options.telemetry_path.clone();
         let service = MetricsService::new(exporter, options).map_err(Failure::usage)?;
+        let service = service.probes(probes);
         let listeners = bind(&addresses).await.map_err(Failure::runtime)?;
         let bound: io::Result<Vec<_>> = listeners
             .iter()

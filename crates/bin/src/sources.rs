@@ -11,6 +11,7 @@ use tokenpath_gateway::{GatewaySource, GatewaySourceOptions};
 use tokenpath_gpu::{GpuSource, StartError, host_name};
 use tokenpath_limitador::{LimitadorSource, LimitadorSourceOptions, TenantHash, TokenNamespaces};
 use tokenpath_scrape::runner::{Exporter, SourceKey, SourceOptions};
+use tokenpath_scrape::server::Probes;
 use tokenpath_scrape::{Endpoint, PageSource};
 use tokenpath_tgi::{TgiSource, TgiSourceOptions};
 use tokenpath_vllm::VllmSource;
@@ -146,16 +147,19 @@ impl Gpus {
 
 /// What this program makes of a configuration, again and again as it is reloaded.
 #[must_use]
-pub fn equip(exporter: &Arc<Exporter>) -> Arc<Equip> {
+pub fn equip(exporter: &Arc<Exporter>, probes: &Arc<Probes>) -> Arc<Equip> {
     let gpus = Gpus {
         exporter: Arc::clone(exporter),
         read: Mutex::new(None),
     };
+    let probes = Arc::clone(probes);
     Arc::new(move |config: &Config| {
         if let Err(error) = gpus.follow(config) {
             tracing::error!(error = in_full(&error), "the GPUs cannot be read");
         }
-        (kinds(config), make(config))
+        let make = make(config);
+        probes.set(config.probes(&make));
+        (kinds(config), make)
     })
 }
 

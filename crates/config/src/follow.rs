@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokenpath_core::catalogue::Compiled;
-use tokenpath_scrape::runner::Exporter;
+use tokenpath_scrape::runner::{Exporter, RollUpOptions, Selection};
 use tokio::sync::mpsc;
 
 use crate::ConfigError;
@@ -32,7 +32,7 @@ pub async fn follow(
 /// Keeps an exporter as its configuration says.
 ///
 /// Target lists are applied as they change. Where the file changes, or somebody asks, it is read
-/// again: a good one is taken over (targets, labels, dialects; what both have is not interrupted), a
+/// again: a good one is taken over (targets, labels, dialects, roll-ups; what both have is not interrupted), a
 /// bad one is told of and changes nothing. Both are on the page as
 /// `tokenpath_config_last_reload_successful`. Where the exporter listens is not changed by a reload.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl Follower {
         let (kinds, make) = equip(config);
         let mut fleet = Fleet::new(Arc::clone(&exporter), kinds, make);
         let mut watch = Watch::start(config);
-        exporter.speak_as(config.spoken.clone());
+        take_over(&exporter, config);
         if file.is_some() {
             exporter.reloaded(true);
         }
@@ -110,7 +110,7 @@ impl Follower {
                 let (kinds, make) = (self.equip.0)(&config);
                 self.fleet.make_by(kinds, make);
                 self.watch = self.watch.succeed(&config);
-                self.exporter.speak_as(config.spoken.clone());
+                take_over(&self.exporter, &config);
                 self.exporter.reloaded(true);
             }
             Err(errors) => {
@@ -119,6 +119,16 @@ impl Follower {
             }
         }
     }
+}
+
+/// What holds for pages as a whole. A roll-up that was there before goes on.
+fn take_over(exporter: &Exporter, config: &Config) {
+    exporter.speak_as(config.spoken.clone());
+    exporter.roll_up(config.rollups.iter().map(|said| {
+        RollUpOptions::over(said.over.iter().map(String::as_str))
+            .families(Selection::new(&said.families, &[""; 0]))
+            .keep_parts(said.keep_parts)
+    }));
 }
 
 fn tell(errors: &[ConfigError]) {

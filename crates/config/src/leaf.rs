@@ -79,6 +79,7 @@ pub(crate) static FAMILIES: Leaf = leaf(
 pub(crate) static REGEX: Leaf = leaf("regular expression", regular_expression, "");
 pub(crate) static HEADER: Leaf = leaf("header name", header_name, "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$");
 pub(crate) static HOST: Leaf = leaf("host name", host_name, "");
+pub(crate) static HOSTS: Leaf = leaf("host name, or `*.` and its end", host_pattern, "");
 pub(crate) static SHARD: Leaf = expanding(leaf("shard", |text| shard(text).map(drop), ""));
 pub(crate) static NETWORK: Leaf = leaf("network", network, "");
 pub(crate) static NAME: Leaf = leaf("name", name, "^[a-z][a-z0-9_-]*$");
@@ -292,6 +293,10 @@ fn header_name(text: &str) -> Result<(), String> {
         return Err("is a header that Tokenpath sets itself".into());
     }
     Ok(())
+}
+
+fn host_pattern(text: &str) -> Result<(), String> {
+    host_name(text.strip_prefix("*.").unwrap_or(text))
 }
 
 fn host_name(text: &str) -> Result<(), String> {

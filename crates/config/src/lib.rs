@@ -42,6 +42,7 @@ mod load;
 mod nearest;
 mod overlay;
 mod place;
+mod probe;
 mod raw;
 mod reading;
 mod reload;
@@ -51,7 +52,9 @@ mod tables;
 mod tree;
 mod vocabulary;
 
-pub use config::{Config, Engine, Gpu, Limits, Log, Network, Probe, RollUp, Source, Tenants, Web};
+pub use config::{
+    Config, Engine, Gpu, Limits, Log, Probe, ProbeModule, RollUp, Source, Tenants, Web,
+};
 pub use fleet::{Change, Fleet, Make, tell_kind};
 pub use follow::{Equip, Follower, follow};
 pub use load::{Loader, check, parse};

@@ -41,6 +41,8 @@ enum What {
     One(Vec<String>),
     /// A list at a path of keys.
     Many(Vec<String>),
+    /// A list of maps at a path of keys, each with lists under its keys.
+    Records(Vec<String>, Vec<Record>),
     /// A map at a path of keys, with what it has already.
     Section(Vec<String>),
     /// Nothing at a path of keys.
@@ -53,6 +55,9 @@ enum What {
     /// Sources of a kind, instead of those of the file.
     Endpoints(String),
 }
+
+/// A key, and the list under it.
+type Record = Vec<(String, Vec<String>)>;
 
 /// The variables that are known, each with the key that it sets; a kind stands for the sources of
 /// that kind.
@@ -139,6 +144,21 @@ impl Overlay {
         self.push(by, What::Many(path(key)), texts);
     }
 
+    /// Sets a key that holds a list of maps, in each of which a key holds a list.
+    pub fn set_records<'t>(
+        &mut self,
+        by: &str,
+        key: &str,
+        records: impl IntoIterator<Item = (&'t str, &'t [&'t str])>,
+    ) {
+        let record = |(key, texts): (&str, &[&str])| {
+            let texts = texts.iter().map(|text| (*text).to_owned());
+            vec![(key.to_owned(), texts.collect())]
+        };
+        let records = records.into_iter().map(record).collect();
+        self.push(by, What::Records(path(key), records), Vec::new());
+    }
+
     /// Makes sure that a key is there which holds a map.
     pub fn section(&mut self, by: &str, key: &str) {
         self.push(by, What::Section(path(key)), Vec::new());
@@ -202,6 +222,11 @@ impl Overlay {
         for (number, setting) in (0..).zip(&self.settings) {
             let place = Place::beside_the_file(number);
             let node = |value| Node { place, value };
+            let entry = |key: &str, node| Entry {
+                key: key.to_owned(),
+                place,
+                node,
+            };
             let texts = || setting.texts.iter().map(|text| node(scalar(text)));
             let one = || setting.texts.last().map(|text| node(scalar(text)));
             match &setting.what {
@@ -211,6 +236,17 @@ impl Overlay {
                     }
                 }
                 What::Many(path) => put(root, path, node(Value::List(texts().collect()))),
+                What::Records(path, records) => {
+                    let list = |texts: &[String]| {
+                        let texts = texts.iter().map(|text| node(scalar(text)));
+                        node(Value::List(texts.collect()))
+                    };
+                    let records = records.iter().map(|record| {
+                        let entries = record.iter().map(|(key, texts)| entry(key, list(texts)));
+                        node(Value::Map(entries.collect()))
+                    });
+                    put(root, path, node(Value::List(records.collect())));
+                }
                 What::Section(path) => section(root, path, place),
                 What::Nothing(path) => remove(root, path),
                 What::OfKind(kind, path) => {
@@ -233,11 +269,6 @@ impl Overlay {
                     }
                 }
                 What::Endpoints(kind) => {
-                    let entry = |key: &str, node| Entry {
-                        key: key.to_owned(),
-                        place,
-                        node,
-                    };
                     let sources = texts().map(|endpoint| {
                         node(Value::Map(vec![
                             entry("kind", node(scalar(kind))),

@@ -372,6 +372,19 @@ pub(crate) struct Probe {
     pub(crate) allow: Vec<String>,
     #[serde(default)]
     pub(crate) ports: Vec<u16>,
+    #[serde(default)]
+    pub(crate) hosts: Vec<String>,
+    #[serde(default)]
+    pub(crate) modules: Vec<Module>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Module {
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    #[serde(flatten)]
+    pub(crate) reading: Reading,
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {

@@ -52,6 +52,7 @@ fn the_example_of_everything_means_what_it_says() {
         config
             .probe
             .unwrap()
+            .allow
             .allows("10.1.2.3:8000".parse().unwrap())
     );
     let errors = Loader::new().load(&path).unwrap_err();

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokenpath_core::{Desc, LabelSet};
 
 use crate::Flaw;
-use crate::config::{Config, Gpu, Limits, Log, Network, Probe, RollUp, Tenants, Web};
+use crate::config::{Config, Gpu, Limits, Log, RollUp, Tenants, Web};
 use crate::discovery::Shard;
 use crate::nearest::nearest;
 use crate::raw;
@@ -59,6 +59,7 @@ pub(crate) fn resolve(
     let passes = passes_unknown(&file);
     let (dialects, spoken) = resolver.dialects(&file.dialects, &families, passes);
     let rollups = resolver.rollups(&file.rollups, &families);
+    let probe = resolver.probe(&file, &kinds, &tenants);
     Config {
         web: Web {
             listen: file
@@ -90,14 +91,7 @@ pub(crate) fn resolve(
                 .targets
                 .unwrap_or_else(|| Limits::default().targets),
         },
-        probe: file.probe.map(|probe| Probe {
-            allow: probe
-                .allow
-                .iter()
-                .filter_map(|text| Network::parse(text))
-                .collect(),
-            ports: probe.ports,
-        }),
+        probe,
     }
 }
 
@@ -203,6 +197,9 @@ fn relative_to(folder: &Path, file: &mut raw::File) {
         join(&mut gpu.library);
     }
     reading(&mut file.defaults);
+    for module in file.probe.iter_mut().flat_map(|probe| &mut probe.modules) {
+        reading(&mut module.reading);
+    }
     for source in &mut file.sources {
         reading(&mut source.reading);
     }

@@ -6,8 +6,10 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokenpath_scrape::server::{AllowList, Network};
+
 use super::{Resolver, labels_of};
-use crate::config::{Source, Tenants};
+use crate::config::{Probe, ProbeModule, Source, Tenants};
 use crate::discovery::{Condition, Discovery, FileSd, HttpSd, Mapping, Provider};
 use crate::leaf;
 use crate::nearest::nearest;
@@ -227,6 +229,60 @@ impl Resolver<'_> {
             self.flaw(&format!("{pointer}/kubernetes"), what);
             None
         }
+    }
+}
+
+impl Resolver<'_> {
+    pub(super) fn probe(
+        &mut self,
+        file: &raw::File,
+        kinds: &[Box<str>],
+        tenants: &Tenants,
+    ) -> Option<Probe> {
+        let probe = file.probe.as_ref()?;
+        let mut modules: Vec<ProbeModule> = Vec::new();
+        for (index, raw) in probe.modules.iter().enumerate() {
+            let pointer = format!("/probe/modules/{index}");
+            let kind = raw.kind.as_str();
+            self.kind(Some(kind), kinds, &pointer);
+            self.of_its_kind(&raw.reading, Some(kind), &pointer);
+            if modules.iter().any(|other| other.name == raw.name) {
+                let what = format!("there are two modules `{}`", raw.name);
+                self.flaw(&format!("{pointer}/name"), what);
+            }
+            let merged = raw.reading.over(&file.defaults);
+            modules.push(module(&raw.name, kind, &merged, tenants));
+        }
+        if modules.is_empty() {
+            // Whoever asks chooses the target: it is shown no credentials that were meant for others.
+            let open = raw::Reading {
+                auth: None,
+                headers: raw::Labels::new(),
+                ..file.defaults.clone()
+            };
+            modules = kinds
+                .iter()
+                .map(|kind| module(kind, kind, &open, tenants))
+                .collect();
+        }
+        let networks = probe.allow.iter().filter_map(|text| Network::parse(text));
+        let allow = AllowList::new(networks)
+            .ports(probe.ports.iter().copied())
+            .hosts(probe.hosts.iter().map(String::as_str));
+        Some(Probe { allow, modules })
+    }
+}
+
+/// Probes are read when they are asked for.
+fn module(name: &str, kind: &str, reading: &raw::Reading, tenants: &Tenants) -> ProbeModule {
+    let on_request = raw::Reading {
+        interval: None,
+        ..reading.clone()
+    };
+    ProbeModule {
+        name: name.to_owned(),
+        kind: kind.into(),
+        reading: Arc::new(Reading::of(&on_request, Some(kind), tenants)),
     }
 }
 

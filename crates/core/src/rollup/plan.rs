@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::Rollup;
 use super::total::Total;
+use super::{Rollup, Scope};
 use crate::exposition::{Part, SeriesLabels};
 use crate::{Desc, LabelSet, MetricType, SeriesKind, SeriesShape, Shape, ShapeId, Slot, Snapshot};
 
@@ -139,7 +139,7 @@ impl Plan {
 
     /// Works out where everything goes. What counters have counted is taken over.
     #[cold]
-    pub(super) fn make(&mut self, over: &[Box<str>], parts: &[Part<'_>]) {
+    pub(super) fn make(&mut self, scope: &Scope, parts: &[Part<'_>]) {
         self.made += 1;
         self.steps.clear();
         self.means.clear();
@@ -148,7 +148,7 @@ impl Plan {
             .iter()
             .map(|part| (part.snapshot.shape().id(), part.labels.clone()))
             .collect();
-        let (combined, alone) = self.groups(over, parts);
+        let (combined, alone) = self.groups(scope, parts);
         let mut totals: HashMap<Box<str>, Total> = HashMap::new();
         for mut total in self.totals.drain(..) {
             total.gather();
@@ -158,7 +158,8 @@ impl Plan {
         for (_, group) in &alone.all {
             self.keep(group, &mut target);
         }
-        for (key, group) in &combined.all {
+        let to_combine = combined.all.iter();
+        for (key, group) in to_combine.filter(|(_, group)| !group.members.is_empty()) {
             match group.desc.rollup_rule() {
                 Rollup::Sum if is_cumulative(group.desc.kind()) => {
                     let known = totals.remove(key);
@@ -180,10 +181,11 @@ impl Plan {
     }
 
     /// The series that lose a label, and those that do not.
-    fn groups<'a>(&mut self, over: &[Box<str>], parts: &[Part<'a>]) -> (Groups<'a>, Groups<'a>) {
-        let is_over = |name: &str| over.iter().any(|label| **label == *name);
+    fn groups<'a>(&mut self, scope: &Scope, parts: &[Part<'a>]) -> (Groups<'a>, Groups<'a>) {
         let (mut combined, mut alone) = (Groups::default(), Groups::default());
         let mut untouched = Vec::new();
+        // Combined series that a source says itself.
+        let mut spoken_for = Vec::new();
         for (part, said) in parts.iter().enumerate() {
             for family in said.snapshot.shape().families() {
                 let desc = family.desc();
@@ -193,7 +195,9 @@ impl Plan {
                     labels.retain(|(_, value)| !value.is_empty());
                     labels.sort();
                     let mut kept = labels.clone();
-                    kept.retain(|(name, _)| !is_over(name));
+                    if scope.families.keeps(desc.name()) {
+                        kept.retain(|(name, value)| !scope.drops((name, value)));
+                    }
                     let loses = kept.len() < labels.len();
                     let source = Source {
                         part,
@@ -212,11 +216,18 @@ impl Plan {
         }
         for (desc, kept, source) in untouched {
             // It would stand twice, or be added to a sum that it may be in already.
-            if combined.by_key.contains_key(&identity(desc.name(), &kept)) {
-                self.left_out.insert(desc.name().into());
-            } else {
-                alone.add(desc, kept, source);
+            let combined_too = combined.by_key.get(&identity(desc.name(), &kept));
+            match combined_too {
+                Some(group) if scope.only_combined => spoken_for.push(*group),
+                Some(_) => _ = self.left_out.insert(desc.name().into()),
+                None if scope.only_combined => {}
+                None => alone.add(desc, kept, source),
             }
+        }
+        for group in spoken_for {
+            let group = &mut combined.all[group].1;
+            self.left_out.insert(group.desc.name().into());
+            group.members.clear();
         }
         (combined, alone)
     }

@@ -9,7 +9,7 @@ use super::{Record, Shape, field, required};
 use crate::leaf;
 
 use discovery::DISCOVERY;
-use reading::{DEFAULTS, SOURCE};
+use reading::{DEFAULTS, MODULE, SOURCE};
 use speech::{CATALOGUE, DIALECTS};
 
 use Shape::{List, Map, OneOrMore, Switch, Text, Whole, Word};
@@ -235,6 +235,16 @@ static PROBE: Record = Record {
                 most: 65_535,
             }),
             "Ports that may be probed; all by default.",
+        ),
+        field(
+            "hosts",
+            OneOrMore(&Text(&leaf::HOSTS)),
+            "Names that may be probed, `*.` and an end of it for all below; all by default.",
+        ),
+        field(
+            "modules",
+            List(&Shape::Record(&MODULE)),
+            "Ways to read a target, the first where a request names none; by default one for each kind, named as it, as `defaults` say but without credentials.",
         ),
     ]],
     rules: &[],

@@ -1,6 +1,6 @@
 //! How a target is read, and the sources that are known.
 
-use super::super::{Field, Record, Rule, Shape, field};
+use super::super::{Field, Record, Rule, Shape, field, required};
 use crate::leaf;
 
 use Shape::{List, Map, OneOrMore, Switch, Text, Whole, Word};
@@ -274,4 +274,20 @@ pub(super) static SOURCE: Record = Record {
         READING,
     ],
     rules: &[Rule::OneOf(&["endpoint", "endpoints"])],
+};
+
+pub(super) static MODULE: Record = Record {
+    noun: "a module",
+    groups: &[
+        &[
+            required(
+                "name",
+                Text(&leaf::NAME),
+                "What requests call it: `module=NAME`.",
+            ),
+            required("kind", Text(&leaf::NAME), "The kind of backend."),
+        ],
+        READING,
+    ],
+    rules: &[],
 };

@@ -1,0 +1,145 @@
+//! What a page costs in allocations: counted, not claimed.
+//!
+//! A page of a runner is not free of them: each source has a task, and the page is copied for whoever
+//! serves it. But they are so many for a source, whatever it says, and roll-ups and dialects add none.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tokenpath_core::dialect::{Dialect, Spoken};
+use tokenpath_core::exposition::Format;
+use tokenpath_core::rollup::Rollup;
+use tokenpath_core::{BoxSource, CollectError, Desc, MetricType, Snapshot, Source, SourceId, Unit};
+use tokenpath_scrape::runner::{Exporter, RollUpOptions, SourceOptions};
+use tokio::time::Instant;
+
+/// The system's allocator, counting the calls of each thread by itself.
+struct Counting;
+
+thread_local! {
+    static CALLS: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count() {
+    CALLS.with(|calls| calls.set(calls.get() + 1));
+}
+
+#[expect(unsafe_code, reason = "an allocator can be written in no other way")]
+// SAFETY: every call goes to the system's allocator unchanged, and so do its guarantees; the count is
+// a thread-local without a destructor, which does not allocate.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, memory: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promises are handed on.
+        unsafe { System.alloc(memory) }
+    }
+
+    unsafe fn dealloc(&self, start: *mut u8, memory: Layout) {
+        // SAFETY: `start` came from `alloc` or `realloc` above, that is from `System`.
+        unsafe { System.dealloc(start, memory) }
+    }
+
+    unsafe fn realloc(&self, start: *mut u8, memory: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: as above.
+        unsafe { System.realloc(start, memory, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+struct Engine {
+    id: SourceId,
+    descs: [Arc<Desc>; 2],
+    models: Vec<String>,
+    reads: AtomicU32,
+}
+
+impl Source for Engine {
+    fn id(&self) -> &SourceId {
+        &self.id
+    }
+
+    fn describe(&self) -> &[Arc<Desc>] {
+        &self.descs
+    }
+
+    async fn collect(&self, out: &mut Snapshot) -> Result<(), CollectError> {
+        let read = f64::from(self.reads.fetch_add(1, Ordering::SeqCst));
+        for desc in &self.descs {
+            for model in &self.models {
+                for engine in ["0", "1"] {
+                    let labels = [("engine", engine), ("model_name", model.as_str())];
+                    out.family(desc).sample(&labels, 1_000_000.0 + read);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn exporter(models: usize, dialects: &[&str], roll_ups: &[RollUpOptions]) -> Exporter {
+    let desc =
+        |name, kind| Arc::new(Desc::new(name, kind, Unit::None, "Help.").rollup(Rollup::Sum));
+    let descs = [
+        desc("llm_generation_tokens_total", MetricType::Counter),
+        desc("llm_requests_running", MetricType::Gauge),
+    ];
+    let dialects = dialects
+        .iter()
+        .map(|name| Dialect::builtin(name).expect("a dialect"));
+    let dialects: Vec<Dialect> = dialects.collect();
+    let mut exporter =
+        Exporter::speaking(Spoken::new(&dialects, &descs).expect("they go together"));
+    for target in ["a", "b", "c"] {
+        let engine = Engine {
+            id: SourceId::new("vllm", target),
+            descs: descs.clone(),
+            models: (0..models).map(|model| format!("model-{model}")).collect(),
+            reads: AtomicU32::new(0),
+        };
+        exporter.add(BoxSource::new(engine), SourceOptions::new());
+    }
+    exporter.roll_up(roll_ups.iter().cloned());
+    exporter
+}
+
+/// The allocations of a page in the steady state. The least of many: reading the state of the process
+/// takes one more now and then.
+fn allocations(exporter: &Exporter) -> u64 {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_time().build().expect("a runtime");
+    let page = || {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let before = CALLS.with(Cell::get);
+        let page = runtime.block_on(exporter.page(Format::Text004, deadline));
+        let calls = CALLS.with(Cell::get) - before;
+        assert!(page.len() > 1000);
+        calls
+    };
+    let _guard = runtime.enter();
+    for _ in 0..5 {
+        page();
+    }
+    (0..50).map(|_| page()).min().expect("pages")
+}
+
+#[test]
+fn a_page_costs_no_more_for_what_it_says_nor_for_roll_ups_and_dialects() {
+    let plain = allocations(&exporter(3, &["llm"], &[]));
+    // Some 17 a source, and what the state of the process takes.
+    assert!((10..400).contains(&plain), "{plain}");
+    assert_eq!(allocations(&exporter(300, &["llm"], &[])), plain);
+    let roll_ups = [
+        RollUpOptions::over(["engine"]),
+        RollUpOptions::over(["engine", "target"]).keep_parts(true),
+    ];
+    for models in [3, 300] {
+        let with_all = exporter(models, &["llm", "vllm", "worker"], &roll_ups);
+        assert_eq!(allocations(&with_all), plain, "{models} models");
+    }
+}
