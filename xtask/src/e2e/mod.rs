@@ -7,6 +7,7 @@ mod manners;
 mod page;
 mod prometheus;
 mod python;
+mod serve;
 mod targets;
 mod translate;
 
@@ -18,4 +19,5 @@ pub(crate) fn run(binaries: &Binaries, report: &mut Report) {
     translate::run(binaries, report);
     faults::run(binaries, report);
     manners::run(binaries, report);
+    serve::run(binaries, report);
 }
