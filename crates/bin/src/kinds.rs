@@ -15,7 +15,12 @@ use crate::cli::{file, from_here, many, one, pair};
 pub struct Vllm {
     /// URL of a vLLM server; `/metrics` is added where it has no path. May be repeated. Environment:
     /// VLLM_ENDPOINT.
-    #[arg(long = "vllm.endpoint", value_name = "URL", value_delimiter = ',')]
+    #[arg(
+        id = "vllm_endpoint",
+        long = "vllm.endpoint",
+        value_name = "URL",
+        value_delimiter = ','
+    )]
     endpoints: Vec<String>,
 }
 
@@ -25,7 +30,12 @@ pub struct Vllm {
 pub struct Tgi {
     /// URL of a TGI server; `/metrics` is added where it has no path. May be repeated. Environment:
     /// TGI_ENDPOINT.
-    #[arg(long = "tgi.endpoint", value_name = "URL", value_delimiter = ',')]
+    #[arg(
+        id = "tgi_endpoint",
+        long = "tgi.endpoint",
+        value_name = "URL",
+        value_delimiter = ','
+    )]
     endpoints: Vec<String>,
     /// Name of the model, instead of the one that the server says.
     #[arg(long = "tgi.model-name", value_name = "NAME")]
@@ -42,7 +52,12 @@ pub struct Tgi {
 pub struct Limitador {
     /// URL of a Limitador; `/metrics` is added where it has no path. May be repeated. Environment:
     /// LIMITADOR_ENDPOINT.
-    #[arg(long = "limitador.endpoint", value_name = "URL", value_delimiter = ',')]
+    #[arg(
+        id = "limitador_endpoint",
+        long = "limitador.endpoint",
+        value_name = "URL",
+        value_delimiter = ','
+    )]
     endpoints: Vec<String>,
     /// Label of its page, or variable of its counters, that names the tenant; the first that a series
     /// has counts. May be repeated.
@@ -74,10 +89,16 @@ pub struct Limitador {
 pub struct Gateway {
     /// URL of an endpoint picker; `/metrics` is added where it has no path. May be repeated.
     /// Environment: GATEWAY_ENDPOINT.
-    #[arg(long = "gateway.endpoint", value_name = "URL", value_delimiter = ',')]
+    #[arg(
+        id = "gateway_endpoint",
+        long = "gateway.endpoint",
+        value_name = "URL",
+        value_delimiter = ','
+    )]
     endpoints: Vec<String>,
     /// File with a bearer token for gateways, read again for each request.
     #[arg(
+        id = "gateway_bearer_token_file",
         long = "gateway.bearer-token-file",
         value_name = "FILE",
         conflicts_with = "kubernetes_token"
@@ -87,7 +108,7 @@ pub struct Gateway {
     #[arg(long = "gateway.kubernetes-token")]
     kubernetes_token: bool,
     /// PEM file with the authorities to trust for gateways.
-    #[arg(long = "gateway.ca-file", value_name = "FILE")]
+    #[arg(id = "gateway_ca_file", long = "gateway.ca-file", value_name = "FILE")]
     ca_file: Option<PathBuf>,
     /// PEM file with the certificate to show to gateways.
     #[arg(
@@ -106,7 +127,11 @@ pub struct Gateway {
     )]
     key_file: Option<PathBuf>,
     /// Name that a gateway's certificate must have, where it is not the endpoint's host.
-    #[arg(long = "gateway.server-name", value_name = "NAME")]
+    #[arg(
+        id = "gateway_server_name",
+        long = "gateway.server-name",
+        value_name = "NAME"
+    )]
     server_name: Option<String>,
     /// Most fairness ids with series of their own, 100 by default; the others become `other` together.
     #[arg(long = "gateway.fairness-limit", value_name = "N")]

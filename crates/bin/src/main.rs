@@ -46,3 +46,15 @@ fn main() -> ExitCode {
         Command::Metrics(arguments) => metrics::run(&arguments),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn no_two_arguments_are_one() {
+        Arguments::command().debug_assert();
+    }
+}

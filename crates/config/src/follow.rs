@@ -126,7 +126,7 @@ fn take_over(exporter: &Exporter, config: &Config) {
     exporter.speak_as(config.spoken.clone());
     exporter.roll_up(config.rollups.iter().map(|said| {
         RollUpOptions::over(said.over.iter().map(String::as_str))
-            .families(Selection::new(&said.families, &[""; 0]))
+            .families(Selection::new(&said.families, [""; 0]))
             .keep_parts(said.keep_parts)
     }));
 }
