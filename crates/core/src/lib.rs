@@ -3,6 +3,7 @@
 //! No sockets, no runtime, no clock, no log.
 
 pub mod catalogue;
+mod combine;
 pub mod dialect;
 mod error;
 pub mod exposition;

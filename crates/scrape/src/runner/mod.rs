@@ -177,6 +177,8 @@ struct Speaker {
     encoder: Encoder,
     own: Snapshot,
     page: Vec<u8>,
+    /// Families that were not on the page before: logged when there are more.
+    refused: u64,
 }
 
 impl Default for Exporter {
@@ -386,7 +388,12 @@ impl Exporter {
         }
         let speaker = &self.speakers[usize::from(format == Format::OpenMetrics100)];
         let mut speaker = speaker.lock().unwrap_or_else(PoisonError::into_inner);
-        let Speaker { encoder, own, page } = &mut *speaker;
+        let Speaker {
+            encoder,
+            own,
+            page,
+            refused,
+        } = &mut *speaker;
         own.clear();
         own::write(own, cells, outcomes, self.started, reload);
         let nothing = LabelSet::default();
@@ -402,6 +409,13 @@ impl Exporter {
             parts.push(ours);
             encoder.encode(&parts, page);
         }
+        let families = encoder.refused().families;
+        if families > std::mem::replace(refused, families) {
+            tracing::warn!(
+                families,
+                "families of sources are not on the page: another one has their name, and another type or meaning"
+            );
+        }
         page.clone()
     }
 }
@@ -412,6 +426,7 @@ fn speakers(spoken: &Spoken) -> [Mutex<Speaker>; 2] {
             encoder: Encoder::with_dialects(format, spoken.clone()),
             own: Snapshot::new(),
             page: Vec::new(),
+            refused: 0,
         })
     })
 }
