@@ -95,6 +95,12 @@ pub const ALL: &[Backend] = &[
     },
 ];
 
+/// All of them, or the one that a program reads.
+pub fn of(kind: Option<&str>) -> impl Iterator<Item = &'static Backend> {
+    ALL.iter()
+        .filter(move |backend| kind.is_none_or(|kind| kind == backend.kind))
+}
+
 /// All that a TGI page may give, its largest histogram too.
 fn with_batch_sizes() -> CatalogueOptions {
     let mut options = CatalogueOptions::default();

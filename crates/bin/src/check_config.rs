@@ -30,7 +30,7 @@ pub struct Arguments {
 /// Where a file is not right, with all that is wrong in all files.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let loader = Loader::new()
-        .vocabulary(vocabulary())
+        .vocabulary(vocabulary(None))
         .environment(|name| std::env::var(name).ok())
         .unset_is_fine();
     let mut errors = Vec::new();

@@ -11,36 +11,26 @@ pub use tokenpath_config::Overlay;
 use crate::backends;
 use crate::run::Failure;
 
-/// What configurations of this program may name.
+/// What configurations of a program that reads one kind, or all, may name.
 #[must_use]
-pub fn vocabulary() -> Vocabulary {
-    let servers = backends::ALL
-        .iter()
-        .filter(|backend| backend.source.is_some());
-    let theirs = backends::ALL
-        .iter()
-        .flat_map(|backend| (backend.describe)());
+pub fn vocabulary(kind: Option<&str>) -> Vocabulary {
+    let servers = backends::of(kind).filter(|backend| backend.source.is_some());
+    let theirs = backends::of(kind).flat_map(|backend| (backend.describe)());
     Vocabulary::default()
         .kinds(servers.map(|backend| backend.kind))
         .families(own_families().iter().cloned())
         .families(theirs)
 }
 
-/// What the environment says.
+/// What the environment says to a program that reads one kind, or all.
 #[must_use]
-pub fn environment() -> Overlay {
-    variables(|_| true)
-}
-
-/// What the environment says to a program that reads one kind.
-#[must_use]
-pub fn environment_of(kind: &str) -> Overlay {
-    let own = format!("{}_ENDPOINT", kind.to_uppercase());
-    variables(|name| !name.ends_with("_ENDPOINT") || name == own)
-}
-
-fn variables(wanted: impl Fn(&str) -> bool) -> Overlay {
-    let names = Overlay::variables().filter(|name| wanted(name));
+pub fn environment(kind: Option<&str>) -> Overlay {
+    let own = kind.map(|kind| format!("{}_ENDPOINT", kind.to_uppercase()));
+    let wanted = |name: &&str| match &own {
+        Some(own) => !name.ends_with("_ENDPOINT") || name == own,
+        None => true,
+    };
+    let names = Overlay::variables().filter(wanted);
     Overlay::from_environment(names.filter_map(|name| Some((name, std::env::var(name).ok()?))))
 }
 
@@ -49,9 +39,13 @@ fn variables(wanted: impl Fn(&str) -> bool) -> Overlay {
 /// # Errors
 ///
 /// All that is wrong, with exit code 2.
-pub fn load(told: Overlay, file: Option<&Path>) -> Result<(Config, Option<ConfigFile>), Failure> {
+pub fn load(
+    told: Overlay,
+    kind: Option<&str>,
+    file: Option<&Path>,
+) -> Result<(Config, Option<ConfigFile>), Failure> {
     let loader = Loader::new()
-        .vocabulary(vocabulary())
+        .vocabulary(vocabulary(kind))
         .environment(|name| std::env::var(name).ok())
         .overlay(told);
     let Some(path) = file else {

@@ -106,7 +106,7 @@ fn incident(name: &str) -> Result<Incident, String> {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut flags = Overlay::new();
     arguments.common.say(&mut flags);
-    let loader = Loader::new().vocabulary(vocabulary()).overlay(flags);
+    let loader = Loader::new().vocabulary(vocabulary(None)).overlay(flags);
     // What is wrong with the arguments is said before anything is simulated.
     let config = loader.parse("the arguments", "").map_err(refused)?;
     logging::start(&config.log);
@@ -131,7 +131,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             .map_err(refused)?;
         let exporter = Arc::new(Exporter::new());
         let probes = Arc::new(Probes::default());
-        let equip = equip(&exporter, &probes);
+        let equip = equip(&exporter, &probes, None);
         let (_follower, _) = Follower::start(Arc::clone(&exporter), &config, None, equip).await;
         let labels = LabelSet::new([("node", NODE)]);
         exporter.change(&[], [(gpus(&running)?, gpu_options(&config, &labels))]);

@@ -83,17 +83,22 @@ impl Arguments {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut flags = Overlay::new();
     arguments.say(&mut flags);
-    let told = flags.over(configure::environment());
-    export(told, arguments.config.as_deref(), LISTEN)
+    let told = flags.over(configure::environment(None));
+    export(told, None, arguments.config.as_deref(), LISTEN)
 }
 
-/// Serves what a configuration says until SIGTERM or SIGINT.
+/// Serves what a configuration says until SIGTERM or SIGINT, for a program that reads one kind, or all.
 ///
 /// # Errors
 ///
 /// As [`run`].
-pub fn export(told: Overlay, file: Option<&Path>, listen: &str) -> Result<(), Failure> {
-    let (config, file) = configure::load(told, file)?;
+pub fn export(
+    told: Overlay,
+    kind: Option<&'static str>,
+    file: Option<&Path>,
+    listen: &str,
+) -> Result<(), Failure> {
+    let (config, file) = configure::load(told, kind, file)?;
     let nothing = config.sources.is_empty() && config.discovery.is_empty() && config.gpu.is_none();
     if nothing && file.is_none() {
         return Err(Failure::usage(
@@ -109,7 +114,7 @@ pub fn export(told: Overlay, file: Option<&Path>, listen: &str) -> Result<(), Fa
         let exporter = Arc::new(Exporter::new());
         let hup = hangups(file.is_some())?;
         let probes = Arc::new(Probes::default());
-        let equip = equip(&exporter, &probes);
+        let equip = equip(&exporter, &probes, kind);
         let (follower, change) = Follower::start(Arc::clone(&exporter), &config, file, equip).await;
         if !change.refused.is_empty() {
             let refused = change.refused.into_iter();

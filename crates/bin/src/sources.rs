@@ -4,8 +4,7 @@ use std::error::Error;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokenpath_config::{Config, Equip, Gpu, Make, Reading};
-use tokenpath_core::catalogue::Compiled;
+use tokenpath_config::{Config, Engine, Equip, Gpu, Make, Reading};
 use tokenpath_core::{BoxSource, in_full};
 use tokenpath_gateway::{GatewaySource, GatewaySourceOptions};
 use tokenpath_gpu::{GpuSource, StartError, host_name};
@@ -50,6 +49,7 @@ pub(crate) fn limitador(endpoint: Endpoint, reading: &Reading) -> Result<BoxSour
     options.client.body_limit = body_limit;
     options.limitador.translate.limits.page_bytes = body_limit;
     options.limitador.translate.mode = page.translate.mode;
+    options.limitador.translate.pass_unknown = page.translate.pass_unknown;
     options.timeout = page.timeout;
     let said = &reading.limitador;
     let tenants = &mut options.limitador.tenants;
@@ -145,9 +145,14 @@ impl Gpus {
     }
 }
 
-/// What this program makes of a configuration, again and again as it is reloaded.
+/// What a program that reads one kind, or all, makes of a configuration, again and again as it is
+/// reloaded.
 #[must_use]
-pub fn equip(exporter: &Arc<Exporter>, probes: &Arc<Probes>) -> Arc<Equip> {
+pub fn equip(
+    exporter: &Arc<Exporter>,
+    probes: &Arc<Probes>,
+    kind: Option<&'static str>,
+) -> Arc<Equip> {
     let gpus = Gpus {
         exporter: Arc::clone(exporter),
         read: Mutex::new(None),
@@ -159,16 +164,18 @@ pub fn equip(exporter: &Arc<Exporter>, probes: &Arc<Probes>) -> Arc<Equip> {
         }
         let make = make(config);
         probes.set(config.probes(&make));
-        (kinds(config), make)
+        (kinds(config, kind), make)
     })
 }
 
-/// The catalogues by which a page tells its kind.
-fn kinds(config: &Config) -> Vec<Arc<Compiled>> {
-    let built_in = backends::ALL.iter().filter_map(|backend| backend.page);
-    let own = config.catalogues.iter();
-    let own = own.map(|engine| Arc::clone(&engine.catalogue));
-    built_in.map(|page| (page.compiled)()).chain(own).collect()
+/// The engines by whose catalogues a page tells its kind.
+fn kinds(config: &Config, kind: Option<&str>) -> Vec<Engine> {
+    let built_in = backends::of(kind).filter_map(|backend| backend.page);
+    let own = config.catalogues.iter().cloned();
+    built_in
+        .map(|page| (page.compiled)().into())
+        .chain(own)
+        .collect()
 }
 
 /// How a source is made of a target: by the file's own engine, or by the backend of that kind.
@@ -176,9 +183,7 @@ fn make(config: &Config) -> Arc<Make> {
     let engines = config.catalogues.clone();
     Arc::new(move |target, kind| {
         let endpoint = target.endpoint.clone();
-        let own = engines
-            .iter()
-            .find(|engine| engine.catalogue.catalogue().backend == kind);
+        let own = engines.iter().find(|engine| engine.kind() == kind);
         if let Some(engine) = own {
             let mut options = target.reading.page_source();
             options.empty_is_fine = engine.empty_is_fine;

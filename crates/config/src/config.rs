@@ -83,7 +83,7 @@ pub struct Source {
     pub reading: Arc<Reading>,
 }
 
-/// An engine that is supported by the file alone.
+/// An engine as a program or a file knows it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Engine {
@@ -91,6 +91,24 @@ pub struct Engine {
     pub catalogue: Arc<Compiled>,
     /// Whether a page without samples is fine.
     pub empty_is_fine: bool,
+}
+
+impl Engine {
+    /// Its kind: the backend of its catalogue.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.catalogue.catalogue().backend
+    }
+}
+
+impl From<Arc<Compiled>> for Engine {
+    /// One that has something to say from the start.
+    fn from(catalogue: Arc<Compiled>) -> Self {
+        Self {
+            catalogue,
+            empty_is_fine: false,
+        }
+    }
 }
 
 /// How the GPUs of this machine are read.
@@ -183,9 +201,7 @@ impl Config {
     /// The engine of the file with this kind.
     #[must_use]
     pub fn engine(&self, kind: &str) -> Option<&Engine> {
-        self.catalogues
-            .iter()
-            .find(|engine| engine.catalogue.catalogue().backend == kind)
+        self.catalogues.iter().find(|engine| engine.kind() == kind)
     }
 
     /// The labels that all series have, whatever the target.

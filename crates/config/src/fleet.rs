@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use crate::config::Engine;
 use crate::discovery::{Target, TargetKey};
 
 /// Makes the source of a target that is of this kind.
@@ -46,7 +47,7 @@ pub struct Change {
 pub struct Fleet {
     exporter: Arc<Exporter>,
     make: Arc<Make>,
-    kinds: Arc<[Arc<Compiled>]>,
+    kinds: Vec<Engine>,
     present: HashMap<TargetKey, Member>,
     tell: mpsc::UnboundedSender<(TargetKey, Arc<str>)>,
     told: mpsc::UnboundedReceiver<(TargetKey, Arc<str>)>,
@@ -82,12 +83,12 @@ impl std::fmt::Debug for Fleet {
 impl Fleet {
     /// Without targets. `kinds` are the catalogues by which a page tells its kind.
     #[must_use]
-    pub fn new(exporter: Arc<Exporter>, kinds: Vec<Arc<Compiled>>, make: Arc<Make>) -> Self {
+    pub fn new(exporter: Arc<Exporter>, kinds: Vec<Engine>, make: Arc<Make>) -> Self {
         let (tell, told) = mpsc::unbounded_channel();
         Self {
             exporter,
             make,
-            kinds: kinds.into(),
+            kinds,
             present: HashMap::new(),
             tell,
             told,
@@ -96,22 +97,17 @@ impl Fleet {
 
     /// Makes sources in another way from now on, as after a reload. Those there are stay, but for
     /// those of a kind whose catalogue is another one than before: the next list makes them anew.
-    pub fn make_by(&mut self, kinds: Vec<Arc<Compiled>>, make: Arc<Make>) {
-        let find = |all: &[Arc<Compiled>], kind: &str| {
-            let found = all.iter().find(|one| one.catalogue().backend == kind);
-            found.cloned()
+    pub fn make_by(&mut self, kinds: Vec<Engine>, make: Arc<Make>) {
+        let find = |all: &[Engine], kind: &str| {
+            let found = all.iter().find(|one| one.kind() == kind);
+            found.map(|one| (one.catalogue.catalogue().clone(), one.empty_is_fine))
         };
+        let same = |kind: &str| find(&self.kinds, kind) == find(&kinds, kind);
         for member in self.present.values_mut() {
-            let kind = member.kind.as_deref().unwrap_or(UNKNOWN);
-            let (before, after) = (find(&self.kinds, kind), find(&kinds, kind));
-            let same = match (&before, &after) {
-                (Some(before), Some(after)) => before.catalogue() == after.catalogue(),
-                (None, None) => member.kind.is_some(),
-                _ => false,
-            };
-            member.stale |= !same;
+            // One whose kind is not known is looked at by the new ones.
+            member.stale |= !member.kind.as_deref().is_some_and(same);
         }
-        self.kinds = kinds.into();
+        self.kinds = kinds;
         self.make = make;
     }
 
@@ -205,7 +201,10 @@ impl Fleet {
         let source = StandIn::new(id, None);
         let look = look(
             client,
-            Arc::clone(&self.kinds),
+            self.kinds
+                .iter()
+                .map(|one| Arc::clone(&one.catalogue))
+                .collect(),
             Arc::clone(&source.last),
             target.reading.timeout,
             self.tell.clone(),
@@ -313,7 +312,7 @@ const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 
 async fn look(
     client: Client,
-    kinds: Arc<[Arc<Compiled>]>,
+    kinds: Vec<Arc<Compiled>>,
     last: Arc<Mutex<Option<(Reason, String)>>>,
     timeout: Duration,
     tell: mpsc::UnboundedSender<(TargetKey, Arc<str>)>,

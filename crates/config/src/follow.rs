@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
-use tokenpath_core::catalogue::Compiled;
 use tokenpath_scrape::runner::{Exporter, RollUpOptions, Selection};
 use tokio::sync::mpsc;
 
 use crate::ConfigError;
-use crate::config::Config;
+use crate::config::{Config, Engine};
 use crate::discovery::Watch;
 use crate::fleet::{Change, Fleet, Make};
 use crate::reload::ConfigFile;
 
-/// What a program makes of a configuration: the catalogues by which pages tell their kind, and how a
-/// source is made of a target.
-pub type Equip = dyn Fn(&Config) -> (Vec<Arc<Compiled>>, Arc<Make>) + Send + Sync;
+/// What a program makes of a configuration: the engines by whose catalogues pages tell their kind, and
+/// how a source is made of a target.
+pub type Equip = dyn Fn(&Config) -> (Vec<Engine>, Arc<Make>) + Send + Sync;
 
 /// Keeps an exporter as its configuration says, until dropped: [`Follower::start`] and
 /// [`Follower::run`] in one, for those who need not know how the start went.

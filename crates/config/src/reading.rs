@@ -166,6 +166,7 @@ impl Reading {
             options.translate.mode = Mode::Lenient;
         }
         options.translate.limits.page_bytes = self.client.body_limit;
+        options.translate.pass_unknown = self.pass_unknown;
         options
     }
 

@@ -95,8 +95,13 @@ async fn ten_thousand_targets_are_reloaded_in_a_second_and_no_read_is_missed() {
     let config = file.load().unwrap();
     let exporter = Arc::new(Exporter::new());
     let (reads, made) = (Reads::default(), Arc::default());
-    let (follower, change) =
-        Follower::start(Arc::clone(&exporter), &config, Some(file), equip(&reads, &made)).await;
+    let (follower, change) = Follower::start(
+        Arc::clone(&exporter),
+        &config,
+        Some(file),
+        equip(&reads, &made),
+    )
+    .await;
     assert_eq!((change.added, change.refused.len()), (TARGETS, 0));
     let (hup, signals) = mpsc::channel(1);
     let following = tokio::spawn(follower.run(signals));
@@ -125,7 +130,11 @@ async fn ten_thousand_targets_are_reloaded_in_a_second_and_no_read_is_missed() {
     assert!(longest < Duration::from_secs(20), "{longest:?}");
 
     let made = made.load(Ordering::Relaxed);
-    assert_eq!(made, TARGETS + ROUNDS as usize * CHANGED, "others were made anew");
+    assert_eq!(
+        made,
+        TARGETS + ROUNDS as usize * CHANGED,
+        "others were made anew"
+    );
     let reads = reads.lock().unwrap();
     let mut counted = 0;
     for n in CHANGED..TARGETS {

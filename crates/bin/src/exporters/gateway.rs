@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tokenpath_cli::cli::Common;
-use tokenpath_cli::configure::{Overlay, environment_of};
+use tokenpath_cli::configure::{Overlay, environment};
 use tokenpath_cli::kinds::Gateway;
 use tokenpath_cli::{run, serve};
 
@@ -24,10 +24,12 @@ In a pod whose account may get /metrics:
 With a token from a file:
   gateway-exporter --gateway.endpoint https://epp:9090 --gateway.bearer-token-file /run/secrets/token --gateway.ca-file ca.pem";
 
+/// What it reads.
+const KIND: Option<&str> = Some("gateway");
 /// Where it listens unless told.
 const LISTEN: &str = ":9404";
 
-/// What it reads unless told.
+/// Of which server, unless told.
 const USUAL: &str = "http://localhost:9090";
 
 fn main() -> ExitCode {
@@ -39,6 +41,6 @@ fn main() -> ExitCode {
     arguments.gateway.say(&mut flags);
     let mut usual = Overlay::new();
     usual.endpoints("the usual endpoint", "gateway", [USUAL]);
-    let told = flags.over(environment_of("gateway")).over(usual);
-    run::exit(serve::export(told, None, LISTEN))
+    let told = flags.over(environment(KIND)).over(usual);
+    run::exit(serve::export(told, KIND, None, LISTEN))
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tokenpath_cli::cli::Common;
-use tokenpath_cli::configure::{Overlay, environment_of};
+use tokenpath_cli::configure::{Overlay, environment};
 use tokenpath_cli::kinds::Gpu;
 use tokenpath_cli::{run, serve};
 
@@ -24,6 +24,8 @@ On a machine with the NVIDIA driver:
 Where the driver's library lies elsewhere:
   gpu-exporter --nvml.library /usr/local/nvidia/lib64/libnvidia-ml.so.1";
 
+/// What it reads.
+const KIND: Option<&str> = Some("gpu");
 /// Where it listens unless told.
 const LISTEN: &str = ":9400";
 
@@ -35,7 +37,8 @@ fn main() -> ExitCode {
     flags.section("gpu-exporter", "gpu");
     arguments.gpu.say(&mut flags);
     run::exit(serve::export(
-        flags.over(environment_of("gpu")),
+        flags.over(environment(KIND)),
+        KIND,
         None,
         LISTEN,
     ))

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tokenpath_cli::cli::Common;
-use tokenpath_cli::configure::{Overlay, environment_of};
+use tokenpath_cli::configure::{Overlay, environment};
 use tokenpath_cli::kinds::Limitador;
 use tokenpath_cli::{run, serve};
 
@@ -24,10 +24,12 @@ Tenants are named by the label user, hits are tokens:
 Keys are shown as hashes:
   limitador-exporter --limitador.endpoint http://limitador:8080 --limitador.tenant api_key --limitador.tenant-key-file /run/secrets/key";
 
+/// What it reads.
+const KIND: Option<&str> = Some("limitador");
 /// Where it listens unless told.
 const LISTEN: &str = ":9403";
 
-/// What it reads unless told.
+/// Of which server, unless told.
 const USUAL: &str = "http://localhost:8080";
 
 fn main() -> ExitCode {
@@ -39,6 +41,6 @@ fn main() -> ExitCode {
     arguments.limitador.say(&mut flags);
     let mut usual = Overlay::new();
     usual.endpoints("the usual endpoint", "limitador", [USUAL]);
-    let told = flags.over(environment_of("limitador")).over(usual);
-    run::exit(serve::export(told, None, LISTEN))
+    let told = flags.over(environment(KIND)).over(usual);
+    run::exit(serve::export(told, KIND, None, LISTEN))
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tokenpath_cli::cli::Common;
-use tokenpath_cli::configure::{Overlay, environment_of};
+use tokenpath_cli::configure::{Overlay, environment};
 use tokenpath_cli::kinds::Tgi;
 use tokenpath_cli::{run, serve};
 
@@ -24,10 +24,12 @@ Beside a TGI server on its usual port:
 Another address:
   tgi-exporter --tgi.endpoint http://10.0.0.7:3000";
 
+/// What it reads.
+const KIND: Option<&str> = Some("tgi");
 /// Where it listens unless told.
 const LISTEN: &str = ":9402";
 
-/// What it reads unless told.
+/// Of which server, unless told.
 const USUAL: &str = "http://localhost:8080";
 
 fn main() -> ExitCode {
@@ -37,6 +39,6 @@ fn main() -> ExitCode {
     arguments.tgi.say(&mut flags);
     let mut usual = Overlay::new();
     usual.endpoints("the usual endpoint", "tgi", [USUAL]);
-    let told = flags.over(environment_of("tgi")).over(usual);
-    run::exit(serve::export(told, None, LISTEN))
+    let told = flags.over(environment(KIND)).over(usual);
+    run::exit(serve::export(told, KIND, None, LISTEN))
 }

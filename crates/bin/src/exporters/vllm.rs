@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tokenpath_cli::cli::Common;
-use tokenpath_cli::configure::{Overlay, environment_of};
+use tokenpath_cli::configure::{Overlay, environment};
 use tokenpath_cli::kinds::Vllm;
 use tokenpath_cli::{run, serve};
 
@@ -26,10 +26,12 @@ Two servers, and the name of the node on every series:
 Behind a token:
   vllm-exporter --vllm.endpoint https://llm.example --scrape.bearer-token-file /run/secrets/token";
 
+/// What it reads.
+const KIND: Option<&str> = Some("vllm");
 /// Where it listens unless told.
 const LISTEN: &str = ":9401";
 
-/// What it reads unless told.
+/// Of which server, unless told.
 const USUAL: &str = "http://localhost:8000";
 
 fn main() -> ExitCode {
@@ -41,6 +43,6 @@ fn main() -> ExitCode {
     arguments.vllm.say(&mut flags);
     let mut usual = Overlay::new();
     usual.endpoints("the usual endpoint", "vllm", [USUAL]);
-    let told = flags.over(environment_of("vllm")).over(usual);
-    run::exit(serve::export(told, None, LISTEN))
+    let told = flags.over(environment(KIND)).over(usual);
+    run::exit(serve::export(told, KIND, None, LISTEN))
 }
