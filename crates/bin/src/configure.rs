@@ -3,10 +3,8 @@
 
 use std::path::Path;
 
-use tokenpath_config::{Config, ConfigError, ConfigFile, Loader, Vocabulary};
+use tokenpath_config::{Config, ConfigError, ConfigFile, Loader, Overlay, Vocabulary};
 use tokenpath_scrape::runner::own_families;
-
-pub use tokenpath_config::Overlay;
 
 use crate::backends;
 use crate::run::Failure;

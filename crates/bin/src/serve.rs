@@ -87,12 +87,37 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     export(told, None, arguments.config.as_deref(), LISTEN)
 }
 
-/// Serves what a configuration says until SIGTERM or SIGINT, for a program that reads one kind, or all.
-///
-/// # Errors
-///
-/// As [`run`].
-pub fn export(
+/// A program that reads one kind of backend, by flags and environment alone.
+#[derive(Clone, Copy, Debug)]
+pub struct OneKind {
+    /// The kind.
+    pub kind: &'static str,
+    /// Where such a server usually is: read where no other is named.
+    pub usual: Option<&'static str>,
+    /// Where the program listens unless told.
+    pub listen: &'static str,
+}
+
+impl OneKind {
+    /// Runs the program until SIGTERM or SIGINT; `say` says its flags.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`].
+    pub fn serve(&self, say: impl FnOnce(&mut Overlay)) -> Result<(), Failure> {
+        let (mut flags, mut usual) = (Overlay::new(), Overlay::new());
+        say(&mut flags);
+        if let Some(endpoint) = self.usual {
+            usual.endpoints("the usual endpoint", self.kind, [endpoint]);
+        }
+        let environment = configure::environment(Some(self.kind));
+        let told = flags.over(environment).over(usual);
+        export(told, Some(self.kind), None, self.listen)
+    }
+}
+
+/// Serves what a configuration says, for a program that reads one kind, or all.
+fn export(
     told: Overlay,
     kind: Option<&'static str>,
     file: Option<&Path>,

@@ -99,6 +99,13 @@ impl Engine {
     pub fn kind(&self) -> &str {
         &self.catalogue.catalogue().backend
     }
+
+    /// Whether a page is read by both alike.
+    pub(crate) fn says_as(&self, other: &Self) -> bool {
+        let same = Arc::ptr_eq(&self.catalogue, &other.catalogue)
+            || self.catalogue.catalogue() == other.catalogue.catalogue();
+        same && self.empty_is_fine == other.empty_is_fine
+    }
 }
 
 impl From<Arc<Compiled>> for Engine {

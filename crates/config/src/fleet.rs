@@ -98,14 +98,22 @@ impl Fleet {
     /// Makes sources in another way from now on, as after a reload. Those there are stay, but for
     /// those of a kind whose catalogue is another one than before: the next list makes them anew.
     pub fn make_by(&mut self, kinds: Vec<Engine>, make: Arc<Make>) {
-        let find = |all: &[Engine], kind: &str| {
-            let found = all.iter().find(|one| one.kind() == kind);
-            found.map(|one| (one.catalogue.catalogue().clone(), one.empty_is_fine))
+        let same = |kind: &str| {
+            let find = |all: &'_ [Engine]| all.iter().position(|one| one.kind() == kind);
+            match (find(&self.kinds), find(&kinds)) {
+                (Some(before), Some(after)) => self.kinds[before].says_as(&kinds[after]),
+                (None, None) => true,
+                _ => false,
+            }
         };
-        let same = |kind: &str| find(&self.kinds, kind) == find(&kinds, kind);
+        // Once for each kind: there may be thousands of targets.
+        let all = self.kinds.iter().chain(&kinds);
+        let same: HashMap<&str, bool> = all.map(|one| (one.kind(), same(one.kind()))).collect();
         for member in self.present.values_mut() {
+            let kind = member.kind.as_deref();
             // One whose kind is not known is looked at by the new ones.
-            member.stale |= !member.kind.as_deref().is_some_and(same);
+            let stays = kind.is_some_and(|kind| same.get(kind).copied().unwrap_or(true));
+            member.stale |= !stays;
         }
         self.kinds = kinds;
         self.make = make;

@@ -51,6 +51,17 @@ pub(crate) fn run(binaries: &Binaries, report: &mut Report) {
     report.check("MODEL_NAME fills only where the engine is silent", || {
         model_name(binaries)
     });
+    report.check("each endpoint is read as what its flag says", || {
+        kinds(binaries)
+    });
+    report.check(
+        "targets of an http_sd are read, their kind told by the page",
+        || found(binaries),
+    );
+    report.check("unknown families go out only where it is asked for", || {
+        passed_through(binaries)
+    });
+    report.check("GPUs come and go with the configuration", || gpus(binaries));
     report.check("llama.cpp is read by examples/llamacpp.yaml alone", || {
         llamacpp(binaries)
     });
@@ -342,6 +353,95 @@ fn model_name(binaries: &Binaries) -> Result<Verdict> {
         running(&telling).is_none(),
         "the engine's own model_name is gone"
     );
+    passed("")
+}
+
+fn kinds(binaries: &Binaries) -> Result<Verdict> {
+    const KINDS: [&str; 4] = ["vllm", "tgi", "limitador", "gateway"];
+    let mut command = tokenpath(binaries, &["serve"]);
+    let mut targets = Vec::new();
+    for kind in KINDS {
+        // Nobody is there: who is asked, and as what, is on the page all the same.
+        let target = http::free_address()?.to_string();
+        command.args([&format!("--{kind}.endpoint"), &target]);
+        targets.push(target);
+    }
+    let mut server = Server::start(&mut command)?;
+    let samples = server.page("page", PATIENCE, |page| !page.is_empty())?;
+    for (kind, target) in KINDS.iter().zip(&targets) {
+        let down = value(
+            &samples,
+            "tokenpath_source_up",
+            target,
+            Some(("backend", kind)),
+        );
+        ensure!(down == Some(0.0), "{target} is not read as {kind}");
+    }
+    let sources = samples
+        .iter()
+        .filter(|sample| sample.name == "tokenpath_source_up");
+    ensure!(sources.count() == KINDS.len(), "there are others");
+    passed("")
+}
+
+fn found(binaries: &Binaries) -> Result<Verdict> {
+    let engine = Target::answers("200 OK", TEXT, &healthy_page()?)?;
+    let at = engine.address.to_string();
+    let list = format!(r#"[{{"targets": ["{at}"], "labels": {{"pool": "a"}}}}]"#);
+    let list = Target::answers("200 OK", "application/json", &list)?;
+    let folder = Folder::new("found")?;
+    let text = format!(
+        "discovery: [{{http: {{url: 'http://{}/sd'}}}}]\n",
+        list.address
+    );
+    let config = folder.write("t.yaml", &text)?;
+    let mut server = Server::with_config(binaries, &config, &[])?;
+    let samples = server.up(&at, PATIENCE)?;
+    for label in [("backend", "vllm"), ("pool", "a")] {
+        let there = value(&samples, "tokenpath_source_up", &at, Some(label));
+        ensure!(there.is_some(), "no label {label:?}");
+    }
+    passed("")
+}
+
+fn passed_through(binaries: &Binaries) -> Result<Verdict> {
+    let page = "# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running 1\n\
+                # HELP my_own_thing What nobody knows.\n# TYPE my_own_thing gauge\nmy_own_thing{x=\"y\"} 7\n";
+    let target = Target::answers("200 OK", TEXT, page)?;
+    let at = target.address.to_string();
+    let folder = Folder::new("passed-through")?;
+    for pass in [false, true] {
+        let text = format!("sources: [{{kind: vllm, endpoint: '{at}', pass_unknown: {pass}}}]\n");
+        let config = folder.write("t.yaml", &text)?;
+        let samples = Server::with_config(binaries, &config, &[])?.up(&at, PATIENCE)?;
+        let own = value(&samples, "my_own_thing", &at, Some(("x", "y")));
+        ensure!(
+            own == pass.then_some(7.0),
+            "pass_unknown: {pass} gives {own:?}"
+        );
+    }
+    passed("")
+}
+
+fn gpus(binaries: &Binaries) -> Result<Verdict> {
+    let folder = Folder::new("gpus")?;
+    let config = folder.write("t.yaml", "gpu: {library: none.so, labels: {node: a1}}\n")?;
+    let mut server = Server::with_config(binaries, &config, &[])?;
+    let gpus = |page: &[Sample]| {
+        let sources = page
+            .iter()
+            .filter(|sample| sample.name == "tokenpath_source_up");
+        let gpus = sources.filter(|sample| sample.label("backend") == Some("gpu"));
+        gpus.map(|sample| sample.label("node").map(str::to_owned))
+            .collect::<Vec<_>>()
+    };
+    server.page("GPUs", PATIENCE, |page| {
+        gpus(page) == [Some("a1".to_owned())]
+    })?;
+    fs::write(&config, "log: {level: info}\n")?;
+    server.page("page without GPUs", PATIENCE, |page| gpus(page).is_empty())?;
+    fs::write(&config, "gpu: {library: none.so}\n")?;
+    server.page("GPUs again", PATIENCE, |page| gpus(page) == [None])?;
     passed("")
 }
 

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tokenpath_cli::cli::Common;
-use tokenpath_cli::configure::{Overlay, environment};
 use tokenpath_cli::kinds::Limitador;
-use tokenpath_cli::{run, serve};
+use tokenpath_cli::run;
+use tokenpath_cli::serve::OneKind;
 
 /// Reads what Limitador counts and allows, tenant by tenant, and serves it under names that stay.
 #[derive(Debug, Parser)]
@@ -24,23 +24,18 @@ Tenants are named by the label user, hits are tokens:
 Keys are shown as hashes:
   limitador-exporter --limitador.endpoint http://limitador:8080 --limitador.tenant api_key --limitador.tenant-key-file /run/secrets/key";
 
-/// What it reads.
-const KIND: Option<&str> = Some("limitador");
-/// Where it listens unless told.
-const LISTEN: &str = ":9403";
-
-/// Of which server, unless told.
-const USUAL: &str = "http://localhost:8080";
+const PROGRAM: OneKind = OneKind {
+    kind: "limitador",
+    usual: Some("http://localhost:8080"),
+    listen: ":9403",
+};
 
 fn main() -> ExitCode {
     let arguments: Arguments = run::arguments(
         "limitador-exporter --limitador.endpoint http://limitador:8080 --limitador.tenant api_key --limitador.tenant-key-file /run/secrets/key",
     );
-    let mut flags = Overlay::new();
-    arguments.common.say(&mut flags);
-    arguments.limitador.say(&mut flags);
-    let mut usual = Overlay::new();
-    usual.endpoints("the usual endpoint", "limitador", [USUAL]);
-    let told = flags.over(environment(KIND)).over(usual);
-    run::exit(serve::export(told, KIND, None, LISTEN))
+    run::exit(PROGRAM.serve(|overlay| {
+        arguments.common.say(overlay);
+        arguments.limitador.say(overlay);
+    }))
 }

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tokenpath_cli::cli::Common;
-use tokenpath_cli::configure::{Overlay, environment};
 use tokenpath_cli::kinds::Tgi;
-use tokenpath_cli::{run, serve};
+use tokenpath_cli::run;
+use tokenpath_cli::serve::OneKind;
 
 /// Reads the metrics of TGI servers and serves them under names that stay.
 #[derive(Debug, Parser)]
@@ -24,21 +24,16 @@ Beside a TGI server on its usual port:
 Another address:
   tgi-exporter --tgi.endpoint http://10.0.0.7:3000";
 
-/// What it reads.
-const KIND: Option<&str> = Some("tgi");
-/// Where it listens unless told.
-const LISTEN: &str = ":9402";
-
-/// Of which server, unless told.
-const USUAL: &str = "http://localhost:8080";
+const PROGRAM: OneKind = OneKind {
+    kind: "tgi",
+    usual: Some("http://localhost:8080"),
+    listen: ":9402",
+};
 
 fn main() -> ExitCode {
     let arguments: Arguments = run::arguments("tgi-exporter --tgi.endpoint http://10.0.0.7:3000");
-    let mut flags = Overlay::new();
-    arguments.common.say(&mut flags);
-    arguments.tgi.say(&mut flags);
-    let mut usual = Overlay::new();
-    usual.endpoints("the usual endpoint", "tgi", [USUAL]);
-    let told = flags.over(environment(KIND)).over(usual);
-    run::exit(serve::export(told, KIND, None, LISTEN))
+    run::exit(PROGRAM.serve(|overlay| {
+        arguments.common.say(overlay);
+        arguments.tgi.say(overlay);
+    }))
 }

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tokenpath_cli::cli::Common;
-use tokenpath_cli::configure::{Overlay, environment};
 use tokenpath_cli::kinds::Vllm;
-use tokenpath_cli::{run, serve};
+use tokenpath_cli::run;
+use tokenpath_cli::serve::OneKind;
 
 /// Reads the metrics of vLLM servers, whatever their release, and serves them under names that stay.
 #[derive(Debug, Parser)]
@@ -26,23 +26,18 @@ Two servers, and the name of the node on every series:
 Behind a token:
   vllm-exporter --vllm.endpoint https://llm.example --scrape.bearer-token-file /run/secrets/token";
 
-/// What it reads.
-const KIND: Option<&str> = Some("vllm");
-/// Where it listens unless told.
-const LISTEN: &str = ":9401";
-
-/// Of which server, unless told.
-const USUAL: &str = "http://localhost:8000";
+const PROGRAM: OneKind = OneKind {
+    kind: "vllm",
+    usual: Some("http://localhost:8000"),
+    listen: ":9401",
+};
 
 fn main() -> ExitCode {
     let arguments: Arguments = run::arguments(
         "vllm-exporter --vllm.endpoint https://llm.example --scrape.bearer-token-file /run/secrets/token",
     );
-    let mut flags = Overlay::new();
-    arguments.common.say(&mut flags);
-    arguments.vllm.say(&mut flags);
-    let mut usual = Overlay::new();
-    usual.endpoints("the usual endpoint", "vllm", [USUAL]);
-    let told = flags.over(environment(KIND)).over(usual);
-    run::exit(serve::export(told, KIND, None, LISTEN))
+    run::exit(PROGRAM.serve(|overlay| {
+        arguments.common.say(overlay);
+        arguments.vllm.say(overlay);
+    }))
 }
