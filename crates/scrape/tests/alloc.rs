@@ -3,54 +3,25 @@
 //! A page of a runner is not free of them: each source has a task, and the page is copied for whoever
 //! serves it. But they are so many for a source, whatever it says, and roll-ups and dialects add none.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#![expect(
+    unsafe_code,
+    reason = "an allocator that counts is the only witness, and its trait is unsafe to implement"
+)]
+
+#[path = "../../../testdata/counting.rs"]
+mod counting;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use counting::allocations;
 use tokenpath_core::dialect::{Dialect, Spoken};
 use tokenpath_core::exposition::Format;
 use tokenpath_core::rollup::Rollup;
 use tokenpath_core::{BoxSource, CollectError, Desc, MetricType, Snapshot, Source, SourceId, Unit};
 use tokenpath_scrape::runner::{Exporter, RollUpOptions, SourceOptions};
 use tokio::time::Instant;
-
-/// The system's allocator, counting the calls of each thread by itself.
-struct Counting;
-
-thread_local! {
-    static CALLS: Cell<u64> = const { Cell::new(0) };
-}
-
-fn count() {
-    CALLS.with(|calls| calls.set(calls.get() + 1));
-}
-
-#[expect(unsafe_code, reason = "an allocator can be written in no other way")]
-// SAFETY: every call goes to the system's allocator unchanged, and so do its guarantees; the count is
-// a thread-local without a destructor, which does not allocate.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, memory: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promises are handed on.
-        unsafe { System.alloc(memory) }
-    }
-
-    unsafe fn dealloc(&self, start: *mut u8, memory: Layout) {
-        // SAFETY: `start` came from `alloc` or `realloc` above, that is from `System`.
-        unsafe { System.dealloc(start, memory) }
-    }
-
-    unsafe fn realloc(&self, start: *mut u8, memory: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: as above.
-        unsafe { System.realloc(start, memory, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 struct Engine {
     id: SourceId,
@@ -110,18 +81,16 @@ fn exporter(models: usize, dialects: &[&str], roll_ups: &[RollUpOptions]) -> Exp
 
 /// The allocations of a page in the steady state. The least of many: reading the state of the process
 /// takes one more now and then.
-fn allocations(exporter: &Exporter) -> u64 {
+fn of_a_page(exporter: &Exporter) -> usize {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_time().build().expect("a runtime");
     let page = || {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        let before = CALLS.with(Cell::get);
-        let page = runtime.block_on(exporter.page(Format::Text004, deadline));
-        let calls = CALLS.with(Cell::get) - before;
-        assert!(page.len() > 1000);
-        calls
+        allocations(|| {
+            let deadline = Instant::now() + Duration::from_secs(30);
+            let page = runtime.block_on(exporter.page(Format::Text004, deadline));
+            assert!(page.len() > 1000);
+        })
     };
-    let _guard = runtime.enter();
     for _ in 0..5 {
         page();
     }
@@ -130,16 +99,16 @@ fn allocations(exporter: &Exporter) -> u64 {
 
 #[test]
 fn a_page_costs_no_more_for_what_it_says_nor_for_roll_ups_and_dialects() {
-    let plain = allocations(&exporter(3, &["llm"], &[]));
+    let plain = of_a_page(&exporter(3, &["llm"], &[]));
     // It was 60: for three sources, and for what the state of the process takes.
     assert!((10..200).contains(&plain), "{plain}");
-    assert_eq!(allocations(&exporter(300, &["llm"], &[])), plain);
+    assert_eq!(of_a_page(&exporter(300, &["llm"], &[])), plain);
     let roll_ups = [
         RollUpOptions::over(["engine"]),
         RollUpOptions::over(["engine", "target"]).keep_parts(true),
     ];
     for models in [3, 300] {
         let with_all = exporter(models, &["llm", "vllm", "worker"], &roll_ups);
-        assert_eq!(allocations(&with_all), plain, "{models} models");
+        assert_eq!(of_a_page(&with_all), plain, "{models} models");
     }
 }

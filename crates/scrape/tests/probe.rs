@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fault_server::{FaultServer, ok, read_request};
-use http_body_util::BodyExt;
 use hyper::{Request, StatusCode};
 use tokenpath_core::BoxSource;
 use tokenpath_core::LabelSet;
 use tokenpath_core::catalogue::{Catalogue, Compiled, Families, Row};
 use tokenpath_core::exposition::{Format, check};
 use tokenpath_core::{Desc, MetricType, Unit};
+use tokenpath_scrape::body::{Coding, read_capped};
 use tokenpath_scrape::runner::{Exporter, RollUpOptions, SourceOptions};
 use tokenpath_scrape::server::{
     AllowList, MetricsService, Module, Network, ProbeOptions, Probes, Server, ServerOptions,
@@ -68,10 +68,7 @@ struct Setup {
 
 fn setup(allow: AllowList, modules: Vec<Module>) -> Setup {
     let probes = Arc::new(Probes::new(2));
-    let mut options = ProbeOptions::default();
-    options.allow = allow;
-    options.modules = modules;
-    probes.set(Some(options));
+    probes.set(Some(ProbeOptions { allow, modules }));
     let exporter = Arc::new(Exporter::new());
     let service = MetricsService::new(exporter, ServiceOptions::default()).unwrap();
     Setup {
@@ -99,8 +96,10 @@ impl Setup {
             .unwrap();
         let answer = self.service.handle(request).await;
         let status = answer.status();
-        let body = answer.into_body().collect().await.unwrap().to_bytes();
-        let body = String::from_utf8(body.to_vec()).unwrap();
+        let (mut answer, mut body) = (answer.into_body(), Vec::new());
+        let read = read_capped(&mut answer, Coding::Identity, 1_000_000, &mut body);
+        read.await.unwrap();
+        let body = String::from_utf8(body).unwrap();
         if status == StatusCode::OK {
             assert_eq!(check(body.as_bytes(), Format::Text004), []);
         }

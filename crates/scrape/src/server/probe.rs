@@ -266,3 +266,47 @@ impl Source for Unresolved {
         Err(CollectError::new(self.1.reason(), in_full(&self.1)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::server::Network;
+
+    /// What a module gets for a target.
+    async fn handed_on(target: &str) -> Vec<SocketAddr> {
+        let seen: Arc<Mutex<Vec<SocketAddr>>> = Arc::default();
+        let note = Arc::clone(&seen);
+        let module = Module::new("any", Duration::from_secs(20), move |endpoint| {
+            let addresses = endpoint.addresses().expect("bound to addresses");
+            note.lock().unwrap().extend(addresses.iter());
+            Err("seen".into())
+        });
+        let options = ProbeOptions {
+            allow: AllowList::new(Network::parse("127.0.0.1")),
+            modules: vec![module],
+        };
+        let probe = Probe::parse(&format!("target={target}"), Arc::new(options)).unwrap();
+        let deadline = Instant::now() + probe.timeout();
+        assert!(probe.source(deadline).await.is_err());
+        let seen = seen.lock().unwrap();
+        seen.clone()
+    }
+
+    #[tokio::test]
+    async fn a_module_gets_the_addresses_that_were_checked_and_no_others() {
+        let checked: SocketAddr = "127.0.0.1:8000".parse().unwrap();
+        assert_eq!(handed_on("127.0.0.1:8000").await, [checked]);
+        // However many addresses it has here.
+        let localhost = handed_on("http://localhost:8000/x").await;
+        assert!(localhost.contains(&checked), "{localhost:?}");
+        assert!(
+            localhost.iter().all(|address| *address == checked),
+            "{localhost:?}"
+        );
+        let mapped = handed_on("[::ffff:127.0.0.1]:8000").await;
+        assert_eq!(mapped, ["[::ffff:127.0.0.1]:8000".parse().unwrap()]);
+        assert!(handed_on("127.0.0.2:8000").await.is_empty());
+    }
+}
