@@ -94,7 +94,7 @@ fn some_tenants_are_never_folded_and_the_others_have_the_name_that_is_wanted() {
             .into_iter()
             .map(|(tenant, calls)| (tenant.to_owned(), calls)),
     );
-    let admin = admin(vec![window("vip", 100, 40), window("b", 100, 40)]);
+    let admin = admin(vec![window("vip", 100, 40), window("b", 100, 100)]);
     read(&mut translator, &text, &admin, &mut out);
     assert_eq!(authorized(&out, "vip"), Some(1.0));
     assert_eq!(authorized(&out, "a"), Some(30.0));
