@@ -9,13 +9,13 @@ use counting::allocations;
 use tokenpath_core::exposition::{Encoder, Format, Part};
 use tokenpath_core::{LabelSet, Snapshot};
 
-/// Reads `pages` in turn by `read`, and writes our page of each.
+/// Reads `pages` in turn by `read`, and writes our page of each. Gives the last one.
 pub(crate) fn pages_allocate_nothing(
     what: &str,
     format: Format,
     pages: &[String],
     mut read: impl FnMut(&[u8], &mut Snapshot),
-) {
+) -> String {
     let mut snapshot = Snapshot::new();
     let labels = LabelSet::new([("backend", "some"), ("target", "10.0.0.7:8000")]);
     let (mut encoder, mut ours) = (Encoder::new(format), Vec::new());
@@ -38,4 +38,5 @@ pub(crate) fn pages_allocate_nothing(
         }
     });
     assert_eq!(counted, 0, "{what}");
+    String::from_utf8(ours).unwrap()
 }

@@ -1,13 +1,14 @@
 //! The configuration, checked and with all defaults filled in.
 
-use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokenpath_core::LabelSet;
 use tokenpath_core::catalogue::Compiled;
 use tokenpath_core::dialect::{Dialect, Spoken};
 use tokenpath_scrape::Endpoint;
-use tokenpath_scrape::server::ListenAddress;
+use tokenpath_scrape::server::{AllowList, ListenAddress};
 
 use crate::discovery::{Discovery, Shard};
 use crate::reading::Reading;
@@ -34,6 +35,8 @@ pub struct Config {
     pub spoken: Spoken,
     /// Engines of the file.
     pub catalogues: Vec<Engine>,
+    /// The GPUs of this machine; not read where there is none.
+    pub gpu: Option<Gpu>,
     /// Roll-ups that are asked for.
     pub rollups: Vec<RollUp>,
     /// How many tenants there may be.
@@ -80,7 +83,7 @@ pub struct Source {
     pub reading: Arc<Reading>,
 }
 
-/// An engine that is supported by the file alone.
+/// An engine as a program or a file knows it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Engine {
@@ -88,6 +91,71 @@ pub struct Engine {
     pub catalogue: Arc<Compiled>,
     /// Whether a page without samples is fine.
     pub empty_is_fine: bool,
+}
+
+impl Engine {
+    /// Its kind: the backend of its catalogue.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.catalogue.catalogue().backend
+    }
+
+    /// Whether a page is read by both alike.
+    pub(crate) fn says_as(&self, other: &Self) -> bool {
+        let same = Arc::ptr_eq(&self.catalogue, &other.catalogue)
+            || self.catalogue.catalogue() == other.catalogue.catalogue();
+        same && self.empty_is_fine == other.empty_is_fine
+    }
+}
+
+impl From<Arc<Compiled>> for Engine {
+    /// One that has something to say from the start.
+    fn from(catalogue: Arc<Compiled>) -> Self {
+        Self {
+            catalogue,
+            empty_is_fine: false,
+        }
+    }
+}
+
+/// How the GPUs of this machine are read. What is not said is as the reader has it by default.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Gpu {
+    /// Path of the driver's library, where the system does not find it.
+    pub library: Option<PathBuf>,
+    /// Time between two samples.
+    pub period: Duration,
+    /// Whether processes are listed.
+    pub processes: bool,
+    /// Most processes of a GPU with series of their own.
+    pub processes_max: Option<usize>,
+    /// Where processes are looked up.
+    pub procfs: Option<PathBuf>,
+    /// Whether MIG instances are read.
+    pub mig: bool,
+    /// Whether cards without PCIe counters are asked for their PCIe rates, which blocks the driver.
+    pub pcie_throughput: bool,
+    /// Where the judgement of what limits a GPU draws its lines.
+    pub bound: GpuBound,
+    /// The operator's labels, beside those of [`Config::defaults`].
+    pub labels: LabelSet,
+}
+
+/// Where `gpu_bound_state` and `gpu_vram_full_compute_low` draw their lines: ratios from 0 to 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct GpuBound {
+    /// Idle below this SM activity and DRAM bandwidth.
+    pub idle_below: Option<f64>,
+    /// Bound by memory from this DRAM bandwidth on.
+    pub memory_from: Option<f64>,
+    /// Bound by compute from this activity of the busiest pipe on.
+    pub compute_from: Option<f64>,
+    /// VRAM above which `gpu_vram_full_compute_low` may hold.
+    pub vram_above: Option<f64>,
+    /// Compute utilization below which it may hold.
+    pub utilization_below: Option<f64>,
 }
 
 /// A roll-up that is asked for.
@@ -103,7 +171,7 @@ pub struct RollUp {
 }
 
 /// How many tenants there may be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Tenants {
     /// Most tenants with series of their own.
@@ -138,112 +206,38 @@ impl Default for Limits {
     }
 }
 
-/// What may be probed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What may be probed, and how.
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Probe {
-    /// Networks that addresses must be in.
-    pub allow: Vec<Network>,
-    /// Ports; all where there is none.
-    pub ports: Vec<u16>,
+    /// Which targets.
+    pub allow: AllowList,
+    /// Ways to read a target; the first is meant where a request names none.
+    pub modules: Vec<ProbeModule>,
 }
 
-impl Probe {
-    /// Whether this address, which a name was resolved to, may be asked.
-    #[must_use]
-    pub fn allows(&self, address: std::net::SocketAddr) -> bool {
-        let port = self.ports.is_empty() || self.ports.contains(&address.port());
-        // An IPv4 address in IPv6 clothes is judged as what it is.
-        let ip = address.ip().to_canonical();
-        port && self.allow.iter().any(|network| network.contains(ip))
-    }
-}
-
-/// A network: an address and how many of its bits count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    bits: u32,
-}
-
-impl Network {
-    /// `10.0.0.0/8`; an address alone is the network of that one. `None` for what is neither.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(bits.parse::<u32>().ok()?)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().ok()?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.unwrap_or(most);
-        (bits <= most).then_some(Self { address, bits })
-    }
-
-    /// Whether an address is in it.
-    #[must_use]
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address) {
-            (IpAddr::V4(own), IpAddr::V4(other)) => {
-                let differ = u32::from(own) ^ u32::from(other);
-                self.bits == 0 || differ.checked_shr(32 - self.bits) == Some(0)
-            }
-            (IpAddr::V6(own), IpAddr::V6(other)) => {
-                let differ = u128::from(own) ^ u128::from(other);
-                self.bits == 0 || differ.checked_shr(128 - self.bits) == Some(0)
-            }
-            _ => false,
-        }
-    }
+/// A way to read a target that is probed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ProbeModule {
+    /// What requests call it.
+    pub name: String,
+    /// The kind of backend.
+    pub kind: Arc<str>,
+    /// How the target is read.
+    pub reading: Arc<Reading>,
 }
 
 impl Config {
     /// The engine of the file with this kind.
     #[must_use]
     pub fn engine(&self, kind: &str) -> Option<&Engine> {
-        self.catalogues
-            .iter()
-            .find(|engine| engine.catalogue.catalogue().backend == kind)
+        self.catalogues.iter().find(|engine| engine.kind() == kind)
     }
 
     /// The labels that all series have, whatever the target.
     #[must_use]
     pub fn labels(&self) -> &LabelSet {
         &self.defaults.labels
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn networks_hold_their_addresses_alone() {
-        for (network, address, is_in) in [
-            ("10.0.0.0/8", "10.255.0.1", true),
-            ("10.0.0.0/8", "11.0.0.1", false),
-            ("10.0.0.7", "10.0.0.7", true),
-            ("10.0.0.7", "10.0.0.6", false),
-            ("0.0.0.0/0", "8.8.8.8", true),
-            ("0.0.0.0/0", "::1", false),
-            ("fd00::/8", "fd12::1", true),
-            ("fd00::/8", "fe80::1", false),
-            ("::/0", "fe80::1", true),
-        ] {
-            let network = Network::parse(network).unwrap();
-            assert_eq!(
-                network.contains(address.parse().unwrap()),
-                is_in,
-                "{network:?} {address}"
-            );
-        }
-        let probe = Probe {
-            allow: vec![Network::parse("10.0.0.0/8").unwrap()],
-            ports: vec![8000],
-        };
-        assert!(probe.allows("10.0.0.1:8000".parse().unwrap()));
-        assert!(probe.allows("[::ffff:10.0.0.1]:8000".parse().unwrap()));
-        assert!(!probe.allows("10.0.0.1:22".parse().unwrap()));
-        assert!(!probe.allows("127.0.0.1:8000".parse().unwrap()));
     }
 }

@@ -7,8 +7,8 @@ use std::fmt;
 use tokenpath_core::fold::BoundedValues;
 use tokenpath_core::{Desc, Label, Snapshot};
 
+use crate::TenantOptions;
 use crate::families::{config, quotas, shared};
-use crate::{OTHER, TenantOptions};
 
 /// A limit as it is configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -215,7 +215,7 @@ impl Admin {
             ];
             put(out, &quotas::CONFIGURED, &labels, Some(max as f64));
         }
-        let windows: Vec<&Window> = self.tightest(tenants).collect();
+        let windows: Vec<&Window> = self.tightest(options, tenants).collect();
         let texts: Vec<(Cow<'_, str>, String)> = windows
             .iter()
             .map(|window| {
@@ -255,12 +255,15 @@ impl Admin {
 
     /// One window for each set of labels: where several look alike to us, because they differ in a
     /// variable that is not kept, the one that is nearest to its limit.
-    fn tightest(&self, tenants: &BoundedValues) -> impl Iterator<Item = &Window> {
+    fn tightest(
+        &self,
+        options: &TenantOptions,
+        tenants: &BoundedValues,
+    ) -> impl Iterator<Item = &Window> {
         type Key<'w> = (&'w str, &'w str, &'w str, u64, &'w [(String, String)]);
         let mut tightest: BTreeMap<Key<'_>, &Window> = BTreeMap::new();
         for window in &self.windows {
-            let apart = tenants.keeps(&window.tenant) && window.tenant != OTHER;
-            if !window.tenant.is_empty() && !apart {
+            if !window.tenant.is_empty() && !options.apart(&window.tenant, tenants) {
                 continue;
             }
             let key = (

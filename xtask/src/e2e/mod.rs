@@ -9,6 +9,7 @@ mod manners;
 mod page;
 mod prometheus;
 mod python;
+mod serve;
 mod targets;
 mod translate;
 
@@ -24,4 +25,5 @@ pub(crate) fn run(corpus: Option<&Path>, binaries: &Binaries, report: &mut Repor
     gateway::run(binaries, report);
     gpu::run(binaries, report);
     manners::run(binaries, report);
+    serve::run(binaries, report);
 }

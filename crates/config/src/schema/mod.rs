@@ -105,8 +105,9 @@ mod tests {
     fn sample(shape: &Shape) -> Value {
         match shape {
             Shape::Text(leaf) => match leaf.name {
-                "duration" => "1s".into(),
+                name if name.starts_with("duration") => "1s".into(),
                 "size" => "1KiB".into(),
+                name if name.starts_with("ratio") => "0.5".into(),
                 _ => "x".into(),
             },
             Shape::Word(words) => words[0].into(),
