@@ -1,7 +1,8 @@
 //! What the documentation says against what is there: links, flags, reasons.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cargo;
@@ -36,30 +37,52 @@ pub(crate) fn programs(binaries: &Binaries, report: &mut Report) {
         flags(binaries)
     });
     report.check(
+        "docs/gpu-exporter.md has each flag of GPUs, and no other",
+        || gpu_flags(binaries),
+    );
+    report.check(
         "docs/troubleshooting.md has each reason, and no other",
         reasons,
     );
 }
 
-fn flags(binaries: &Binaries) -> Result<Verdict> {
-    let output = Command::new(&binaries.vllm_exporter)
-        .arg("--help")
-        .output()?;
+/// All flags of a program.
+fn real_flags(program: &Path) -> Result<BTreeSet<String>> {
+    let output = Command::new(program).arg("--help").output()?;
     let help = String::from_utf8(output.stdout)?;
     // A flag's own line begins with it, after `-h, ` where it has a short form; a mention does not.
-    let real: BTreeSet<&str> = help
-        .lines()
-        .map(str::trim_start)
+    let lines = help.lines().map(str::trim_start);
+    let flags = lines
         .filter(|line| line.starts_with('-'))
-        .filter_map(|line| words_with_dashes(line).next())
-        .collect();
-    let page = std::fs::read_to_string(cargo::root().join("docs/vllm-exporter.md"))?;
-    let documented: BTreeSet<&str> = page
+        .filter_map(|line| words_with_dashes(line).next());
+    Ok(flags.map(str::to_owned).collect())
+}
+
+/// The flags that the tables of a page have.
+fn documented_flags(page: &str) -> Result<BTreeSet<String>> {
+    let page = std::fs::read_to_string(cargo::root().join(page))?;
+    let flags = page
         .lines()
         .filter(|line| line.starts_with("| `--"))
-        .flat_map(|line| words_with_dashes(line.split('|').nth(1).unwrap_or_default()))
-        .collect();
-    same(&real, &documented)
+        .flat_map(|line| words_with_dashes(line.split('|').nth(1).unwrap_or_default()));
+    Ok(flags.map(str::to_owned).collect())
+}
+
+fn flags(binaries: &Binaries) -> Result<Verdict> {
+    same(
+        &real_flags(&binaries.vllm_exporter)?,
+        &documented_flags("docs/vllm-exporter.md")?,
+    )
+}
+
+/// Those that the exporter of GPUs has beside those of all.
+fn gpu_flags(binaries: &Binaries) -> Result<Verdict> {
+    let of_all = real_flags(&binaries.vllm_exporter)?;
+    let own = real_flags(&binaries.gpu_exporter)?;
+    same(
+        &own.difference(&of_all).cloned().collect(),
+        &documented_flags("docs/gpu-exporter.md")?,
+    )
 }
 
 /// `--like.this`, wherever it stands in the text.
@@ -93,7 +116,7 @@ fn reasons() -> Result<Verdict> {
     same(&real, &documented)
 }
 
-fn same(real: &BTreeSet<&str>, documented: &BTreeSet<&str>) -> Result<Verdict> {
+fn same<T: Ord + Debug>(real: &BTreeSet<T>, documented: &BTreeSet<T>) -> Result<Verdict> {
     let missing: Vec<_> = real.difference(documented).collect();
     let invented: Vec<_> = documented.difference(real).collect();
     ensure!(
