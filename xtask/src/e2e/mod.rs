@@ -7,6 +7,7 @@ mod manners;
 mod page;
 mod prometheus;
 mod python;
+mod queries;
 mod targets;
 mod translate;
 
@@ -15,6 +16,7 @@ use crate::tests::Binaries;
 
 pub(crate) fn run(binaries: &Binaries, report: &mut Report) {
     demo::run(binaries, report);
+    queries::run(binaries, report);
     translate::run(binaries, report);
     faults::run(binaries, report);
     manners::run(binaries, report);

@@ -21,13 +21,20 @@ pub(crate) struct Prometheus {
 impl Prometheus {
     /// Scrapes one address each second.
     pub(crate) fn scraping(target: SocketAddr) -> Result<Self> {
+        Self::with_rules(target, 1, "groups: []\n")
+    }
+
+    /// Scrapes one address each `interval` seconds, and evaluates a rule file as often.
+    pub(crate) fn with_rules(target: SocketAddr, interval: u64, rules: &str) -> Result<Self> {
         let folder = cargo::target_folder().join(format!("prometheus-{}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
+        std::fs::write(folder.join("rules.yml"), rules)?;
         let config = folder.join("prometheus.yml");
         std::fs::write(
             &config,
             format!(
-                "global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\nscrape_configs:\n\
+                "global:\n  scrape_interval: {interval}s\n  scrape_timeout: {interval}s\n  \
+                 evaluation_interval: {interval}s\nrule_files: [rules.yml]\nscrape_configs:\n\
                  \x20 - job_name: tokenpath\n    static_configs:\n      - targets: ['{target}']\n"
             ),
         )?;
@@ -47,6 +54,12 @@ impl Prometheus {
             address,
             folder,
         })
+    }
+
+    /// Asks once.
+    pub(crate) fn ask_once(&mut self, query: &str) -> Result<Vec<Series>> {
+        self.program.is_alive()?;
+        ask(self.address, query)
     }
 
     /// Asks until `accept` takes the answer.
