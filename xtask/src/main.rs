@@ -5,6 +5,7 @@
 
 mod cargo;
 mod conformance;
+mod deploy;
 mod docs;
 mod e2e;
 mod fuzz;
@@ -39,6 +40,9 @@ Tasks:
               through TOKENPATH_CORPUS, pages of other projects.
   monitoring  The rules in monitoring/, their tests by promtool, and the runbooks of their alerts: every
               rule is tested both ways, every name exists, every alert has its page.
+  deploy      What deploy/ ships, without a cluster or a container engine: kustomize and schemas,
+              docker-compose, hadolint, the image's root file system, systemd-analyze, and all of it
+              against the programs. UPDATE=1 writes what is generated.
   licences    Every dependency has an accepted licence and comes from the registry; cargo-deny too
               where it is installed.
   package [cargo options]
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
     let outcome = match task.as_str() {
         "test" => test(&rest, &mut report),
         "licences" | "licenses" => no_options(&rest).and_then(|()| licences::run(&mut report)),
+        "deploy" => no_options(&rest).and_then(|()| deploy::run(&mut report)),
         "monitoring" => no_options(&rest).and_then(|()| monitoring::run(&mut report)),
         "package" => package::run(&rest, &mut report),
         "fuzz" => fuzz::run(&rest, &mut report),
