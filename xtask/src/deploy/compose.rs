@@ -219,8 +219,8 @@ fn our_faults(service: &Value, programs: &Programs) -> Result<Vec<String>> {
         .flat_map(serde_json::Map::keys)
     {
         want(
-            programs.has_variable(name),
-            format!("no program reads {name}"),
+            programs.has_variable(&words, name),
+            format!("its program does not read {name}"),
         );
     }
     let dockerfile =

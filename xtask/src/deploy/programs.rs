@@ -59,20 +59,11 @@ impl Programs {
     /// What is wrong with a command line of the image: a program that is not there, a flag that it
     /// does not have.
     pub(super) fn faults(&self, words: &[&str]) -> Vec<String> {
-        let Some((program, arguments)) = words.split_first() else {
-            return vec!["an empty command line".to_owned()];
+        let (key, help) = match self.help_of(words) {
+            Ok(found) => found,
+            Err(error) => return vec![error.to_string()],
         };
-        let Some(name) = program.strip_prefix(FOLDER) else {
-            return vec![format!("{program} is not in {FOLDER}")];
-        };
-        let key = match arguments.first() {
-            Some(command) if !command.starts_with('-') => format!("{name} {command}"),
-            _ => name.to_owned(),
-        };
-        let Some(help) = self.help.get(&key) else {
-            return vec![format!("there is no `{key}`")];
-        };
-        arguments
+        words
             .iter()
             .filter(|word| word.starts_with("--"))
             .map(|word| word.split('=').next().unwrap_or_default())
@@ -81,9 +72,24 @@ impl Programs {
             .collect()
     }
 
-    /// Whether some program reads this variable.
-    pub(super) fn has_variable(&self, name: &str) -> bool {
-        self.help.values().any(|help| help.variables.contains(name))
+    /// Whether the help of what a command line starts tells of this variable.
+    pub(super) fn has_variable(&self, words: &[&str], name: &str) -> bool {
+        self.help_of(words)
+            .is_ok_and(|(_, help)| help.variables.contains(name))
+    }
+
+    fn help_of(&self, words: &[&str]) -> Result<(String, &Help)> {
+        let (program, arguments) = words.split_first().ok_or("an empty command line")?;
+        let name = program
+            .strip_prefix(FOLDER)
+            .ok_or_else(|| format!("{program} is not in {FOLDER}"))?;
+        let key = match arguments.first() {
+            Some(command) if !command.starts_with('-') => format!("{name} {command}"),
+            _ => name.to_owned(),
+        };
+        let help = self.help.get(&key);
+        help.map(|help| (key.clone(), help))
+            .ok_or_else(|| format!("there is no `{key}`").into())
     }
 
     /// The port that a command line listens on: the one it says, or the program's own.
@@ -122,10 +128,13 @@ impl Help {
             .filter(|word| word.starts_with("--"))
             .map(str::to_owned)
             .collect();
+        // `[env: NAME=]`, or a sentence.
+        let is_name = |word: &&str| {
+            word.contains('_') && word.bytes().all(|c| c.is_ascii_uppercase() || c == b'_')
+        };
         let variables = text
-            .split("[env: ")
-            .skip(1)
-            .filter_map(|rest| rest.split(['=', ']']).next())
+            .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+            .filter(is_name)
             .map(str::to_owned)
             .collect();
         Self { flags, variables }
@@ -147,8 +156,7 @@ mod unit {
     use super::*;
 
     fn programs() -> Programs {
-        let text =
-            "Usage\n  -h, --help\n      --web.listen-address <A>\n   [env: VLLM_ENDPOINT=]\n";
+        let text = "Usage\n  -h, --help\n      --web.listen-address <A>\n   [env: VLLM_ENDPOINT=]\n Environment: GPU_ID.\n";
         Programs {
             folder: PathBuf::new(),
             help: BTreeMap::from([("tokenpath serve".to_owned(), Help::read(text))]),
@@ -168,8 +176,10 @@ mod unit {
         assert_eq!(faults(&[serve, "sevre"]), 1);
         assert_eq!(faults(&["tokenpath", "serve"]), 1);
         assert_eq!(faults(&[]), 1);
-        assert!(programs.has_variable("VLLM_ENDPOINT"));
-        assert!(!programs.has_variable("VLLM_ENDPOINTS"));
+        for (name, is_there) in [("VLLM_ENDPOINT", true), ("GPU_ID", true), ("VLLM", false)] {
+            assert_eq!(programs.has_variable(&[serve, "serve"], name), is_there);
+        }
+        assert!(!programs.has_variable(&[serve, "demo"], "GPU_ID"));
     }
 
     #[test]

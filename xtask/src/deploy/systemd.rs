@@ -92,16 +92,20 @@ fn commands(folder: &Path, programs: &Programs) -> Result<Verdict> {
             .strip_prefix("-/etc/tokenpath/")
             .ok_or_else(|| format!("{name}: its environment is not in /etc/tokenpath"))?;
         let environment = std::fs::read_to_string(folder.join("env").join(file))?;
-        let mut arguments = "";
-        for line in environment.lines().filter(|line| !line.starts_with('#')) {
-            match line.split_once('=') {
-                Some(("ARGUMENTS", value)) => arguments = value,
-                Some((variable, _)) if programs.has_variable(variable) => {}
-                _ => faults.push(format!("{file}: no program reads {line:?}")),
+        let settings: Vec<(&str, &str)> = environment
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| line.split_once('='))
+            .collect();
+        let arguments = settings.iter().find(|(name, _)| *name == "ARGUMENTS");
+        let command =
+            setting("ExecStart")?.replace("$ARGUMENTS", arguments.map_or("", |found| found.1));
+        let words: Vec<&str> = command.split_whitespace().collect();
+        for (variable, _) in settings {
+            if variable != "ARGUMENTS" && !programs.has_variable(&words, variable) {
+                faults.push(format!("{file}: {name} does not read {variable}"));
             }
         }
-        let command = setting("ExecStart")?.replace("$ARGUMENTS", arguments);
-        let words: Vec<&str> = command.split_whitespace().collect();
         let found = programs.faults(&words);
         faults.extend(found.into_iter().map(|fault| format!("{name}: {fault}")));
         if let Some(program) = words.first() {
