@@ -50,14 +50,19 @@ pub(super) fn run(programs: &Programs, checkers: Checkers<'_>, report: &mut Repo
         passed(seen)
     });
     let Some(built) = built else { return };
+    let config = cargo::root().join("deploy/kubernetes/base/tokenpath.yaml");
     let mut builds = Vec::new();
+    let mut discovery = Vec::new();
     report.check("the objects are as their schemas want them", || {
         let checkers = match &checkers {
             Ok(folder) => folder,
             Err(why) => return Ok(Verdict::Skipped(why.clone())),
         };
-        let (read, faults) = schemas(&checkers.join("python3"), &built)?;
+        let answer = schemas(&checkers.join("python3"), &built, &config)?;
+        let (read, faults) = split(&answer, &built)?;
         builds = read;
+        let configured = &answer[config.to_string_lossy().as_ref()];
+        discovery = list(configured, "/documents/0/discovery").to_vec();
         let objects: usize = builds.iter().map(|build| build.objects.len()).sum();
         none(faults, format!("{objects} objects, Kubernetes {VERSIONS}"))
     });
@@ -111,12 +116,18 @@ pub(super) fn run(programs: &Programs, checkers: Checkers<'_>, report: &mut Repo
         }
         none(faults, format!("the largest has {largest} bytes"))
     });
+    report.check(
+        "the network lets the fleet reader go where it looks",
+        || {
+            ensure!(!discovery.is_empty(), "it looks nowhere");
+            none(each(&|build| walls(build, &discovery)), "")
+        },
+    );
     report.check("the fleet reader's configuration is valid", || {
-        let file = cargo::root().join("deploy/kubernetes/base/tokenpath.yaml");
         said(
             Command::new(programs.folder.join("tokenpath"))
                 .arg("check-config")
-                .arg(file),
+                .arg(&config),
         )?;
         passed("")
     });
@@ -137,18 +148,24 @@ fn build() -> Result<BTreeMap<PathBuf, &'static str>> {
     Ok(built)
 }
 
-fn schemas(
-    python: &Path,
-    built: &BTreeMap<PathBuf, &'static str>,
-) -> Result<(Vec<Build>, Vec<String>)> {
+/// What `schemas.py` says of each build and of the fleet reader's configuration, by file.
+fn schemas(python: &Path, built: &BTreeMap<PathBuf, &str>, config: &Path) -> Result<Value> {
     let answer = said(
         Command::new(python)
             .arg("-c")
             .arg(include_str!("schemas.py"))
             .arg(VERSIONS)
-            .args(built.keys()),
+            .args(built.keys())
+            .arg(config),
     )?;
-    let answer: Value = serde_json::from_str(&answer)?;
+    Ok(serde_json::from_str(&answer)?)
+}
+
+/// The builds of an answer, and the faults of all.
+fn split(
+    answer: &Value,
+    built: &BTreeMap<PathBuf, &'static str>,
+) -> Result<(Vec<Build>, Vec<String>)> {
     let mut builds = Vec::new();
     let mut faults = Vec::new();
     for (file, name) in built {
@@ -174,6 +191,14 @@ impl Build {
             text(object, "/metadata/name") == name
                 && text(object, "/metadata/namespace") == namespace
         })
+    }
+
+    /// The templates of the pods that a selector chooses.
+    fn selected(&self, selector: Option<&Value>) -> Vec<&Value> {
+        self.pods()
+            .map(|(_, pod)| pod)
+            .filter(|pod| selects(selector, pod.pointer("/metadata/labels")))
+            .collect()
     }
 
     /// Workloads, each with the template of its pods.
@@ -259,14 +284,11 @@ fn references(build: &Build) -> Vec<String> {
     }
     for service in build.of_kind("Service") {
         let selector = service.pointer("/spec/selector");
-        let pods: Vec<_> = build
-            .pods()
-            .filter(|(_, pod)| selects(selector, pod.pointer("/metadata/labels")))
-            .collect();
+        let pods = build.selected(selector);
         if pods.is_empty() {
             fail(service, "it selects no pod".to_owned());
         }
-        for (_, pod) in pods {
+        for pod in pods {
             for one in list(service, "/spec/ports") {
                 let target = port(&one["targetPort"]);
                 if !ports(pod).contains(&target) {
@@ -298,26 +320,20 @@ fn references(build: &Build) -> Vec<String> {
     }
     for monitor in build.of_kind("PodMonitor") {
         let selector = monitor.pointer("/spec/selector/matchLabels");
-        let pods: Vec<_> = build
-            .pods()
-            .filter(|(_, pod)| selects(selector, pod.pointer("/metadata/labels")))
-            .collect();
+        let pods = build.selected(selector);
         if pods.is_empty() {
             fail(monitor, "it selects no pod".to_owned());
         }
         for endpoint in list(monitor, "/spec/podMetricsEndpoints") {
             let name = text(endpoint, "/port");
-            if !pods.iter().all(|(_, pod)| ports(pod).contains(name)) {
+            if !pods.iter().all(|pod| ports(pod).contains(name)) {
                 fail(monitor, format!("its pods have no port {name}"));
             }
         }
     }
     for policy in build.of_kind("NetworkPolicy") {
         let selector = policy.pointer("/spec/podSelector/matchLabels");
-        let pods: Vec<_> = build
-            .pods()
-            .filter(|(_, pod)| selects(selector, pod.pointer("/metadata/labels")))
-            .collect();
+        let pods = build.selected(selector);
         if pods.is_empty() {
             fail(policy, "it selects no pod".to_owned());
         }
@@ -326,7 +342,7 @@ fn references(build: &Build) -> Vec<String> {
             .flat_map(|rule| list(rule, "/ports"))
         {
             let name = port(&one["port"]);
-            if !pods.iter().all(|(_, pod)| ports(pod).contains(&name)) {
+            if !pods.iter().all(|pod| ports(pod).contains(&name)) {
                 fail(policy, format!("its pods have no port {name}"));
             }
         }
@@ -348,6 +364,25 @@ fn references(build: &Build) -> Vec<String> {
                         format!("there is no {kind} {name} in its namespace"),
                     );
                 }
+            }
+        }
+    }
+    faults
+}
+
+/// Ports that a discovery finds and that the reader's policy does not let it ask.
+fn walls(build: &Build, discovery: &[Value]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for policy in build.of_kind("NetworkPolicy") {
+        let open: BTreeSet<String> = list(policy, "/spec/egress")
+            .iter()
+            .flat_map(|rule| list(rule, "/ports"))
+            .map(|one| port(&one["port"]))
+            .collect();
+        for found in discovery {
+            let wanted = port(&found["kubernetes"]["port"]);
+            if !open.contains(&wanted) {
+                faults.push(format!("{}: {wanted} is closed", title(policy)));
             }
         }
     }
