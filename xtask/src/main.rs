@@ -40,13 +40,14 @@ Tasks:
               through TOKENPATH_CORPUS, pages of other projects.
   monitoring  The rules in monitoring/, their tests by promtool, and the runbooks of their alerts: every
               rule is tested both ways, every name exists, every alert has its page.
-  deploy      What deploy/ ships, without a cluster or a container engine: kustomize and schemas,
-              docker-compose, hadolint, the image's root file system, systemd-analyze, and all of it
-              against the programs. UPDATE=1 writes what is generated.
   licences    Every dependency has an accepted licence and comes from the registry; cargo-deny too
               where it is installed.
   package [cargo options]
               `cargo package --workspace`: each crate builds from what would be published.
+  deploy [--write]
+              What deploy/ ships, without a cluster or a container engine: kustomize and schemas,
+              docker-compose, hadolint, the image's root file system, systemd-analyze, and all of it
+              against the programs. --write writes the manifests made of monitoring/.
   fuzz [--seconds N] [--target NAME]...
               Each fuzz target for N seconds (default 60) with AddressSanitizer.
 
@@ -64,7 +65,7 @@ fn main() -> ExitCode {
         "licences" | "licenses" => no_options(&rest).and_then(|()| licences::run(&mut report)),
         "monitoring" => no_options(&rest).and_then(|()| monitoring::run(&mut report)),
         "package" => package::run(&rest, &mut report),
-        "deploy" => no_options(&rest).and_then(|()| deploy::run(&mut report)),
+        "deploy" => deploy::run(&rest, &mut report),
         "fuzz" => fuzz::run(&rest, &mut report),
         "" | "help" | "--help" | "-h" => {
             print!("{HELP}");

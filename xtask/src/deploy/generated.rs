@@ -6,21 +6,23 @@ use std::path::{Path, PathBuf};
 use crate::cargo;
 use crate::report::{Report, Result, Verdict, ensure, passed};
 
-const MADE: &str = "made by `UPDATE=1 cargo xtask deploy`";
+const MADE: &str = "made by `cargo xtask deploy --write`";
 
-pub(super) fn run(report: &mut Report) {
+pub(super) fn run(write: bool, report: &mut Report) {
     report.heading("deploy: what is made from monitoring/");
-    report.check("PrometheusRules and dashboards are up to date", up_to_date);
+    report.check("PrometheusRules and dashboards are up to date", || {
+        up_to_date(write)
+    });
 }
 
-fn up_to_date() -> Result<Verdict> {
+fn up_to_date(write: bool) -> Result<Verdict> {
     let root = cargo::root();
     let mut wanted = rules(&root.join("monitoring/rules"))?;
     wanted.insert(
         "monitoring/dashboards/kustomization.yaml".to_owned(),
         dashboards(&root.join("monitoring/dashboards"))?,
     );
-    if std::env::var_os("UPDATE").is_some() {
+    if write {
         for (file, text) in &wanted {
             std::fs::write(root.join(file), text)?;
         }
@@ -40,7 +42,7 @@ fn up_to_date() -> Result<Verdict> {
     }
     ensure!(
         faults.is_empty(),
-        "{}\n  UPDATE=1 cargo xtask deploy writes them",
+        "{}\n  cargo xtask deploy --write writes them",
         faults.join("\n  ")
     );
     passed(format!("{} files", wanted.len()))

@@ -1,5 +1,5 @@
 //! `cargo xtask deploy`: what `deploy/` ships, as far as it can be held against something without a
-//! cluster or a container engine. `UPDATE=1` writes what is generated.
+//! cluster or a container engine. `--write` writes what is generated.
 
 mod compose;
 mod generated;
@@ -18,8 +18,13 @@ use crate::report::{Report, Result, Verdict, ensure, passed};
 use crate::tests;
 use crate::tools;
 
-pub(crate) fn run(report: &mut Report) -> Result<()> {
-    generated::run(report);
+pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<()> {
+    let write = match arguments {
+        [] => false,
+        [only] if only == "--write" => true,
+        [other, ..] => return Err(format!("`deploy` has no option {other:?}").into()),
+    };
+    generated::run(write, report);
     let Some(binaries) = tests::release_binaries(report) else {
         return Ok(());
     };
