@@ -35,7 +35,13 @@ pub fn write(report: &Report, snapshot: &Snapshot, out: &mut impl Write) -> io::
         _ => None,
     };
     let unknown = |family: &FamilyReport| {
-        (family.verdict == Verdict::Unmapped).then(|| "no row of the catalogue".to_owned())
+        let what = match &family.verdict {
+            Verdict::Unmapped => "no row of the catalogue",
+            Verdict::Passed => "no row of the catalogue; passed through",
+            Verdict::NameClash => "no row of the catalogue; its name is taken",
+            _ => return None,
+        };
+        Some(what.to_owned())
     };
     section(out, "mapped", report, mapped)?;
     section(out, "superseded", report, superseded)?;

@@ -129,6 +129,7 @@ pub struct Desc {
     unit: Unit,
     labels: &'static [&'static str],
     rollup: Rollup,
+    foreign: bool,
 }
 
 impl Desc {
@@ -146,6 +147,7 @@ impl Desc {
             unit,
             labels: &[],
             rollup,
+            foreign: false,
         }
     }
 
@@ -156,6 +158,22 @@ impl Desc {
         desc.name = Cow::Owned(name);
         desc.help = Cow::Owned(help);
         desc
+    }
+
+    /// A family that came with its name from upstream, which no catalogue knows. It goes out under that
+    /// name whatever dialects are spoken, stands back where the name is one of ours, and has no
+    /// roll-up rule, because nobody knows what it counts.
+    #[must_use]
+    pub fn foreign(name: String, kind: MetricType, help: String) -> Self {
+        let mut desc = Self::owned(name, kind, Unit::None, help).rollup(Rollup::None);
+        desc.foreign = true;
+        desc
+    }
+
+    /// Whether its name came from [upstream](Self::foreign).
+    #[must_use]
+    pub const fn is_foreign(&self) -> bool {
+        self.foreign
     }
 
     /// The labels this family may carry besides those every series has (`backend`, `target`, …).

@@ -39,8 +39,9 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use crate::combine::{Join, Member, Step, combine, identity};
 use crate::rollup::Rollup;
-use crate::{Desc, DropReason, SeriesKind, SeriesShape, Shape, ShapeId, Slot, Snapshot};
+use crate::{Desc, DropReason, Shape, ShapeId, Slot, Snapshot};
 
 /// A series on its way: the family and labels may be changed.
 #[derive(Clone, Debug)]
@@ -59,22 +60,6 @@ impl FoldSeries<'_> {
         let found = self.labels.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| &**value)
     }
-}
-
-/// How a value joins what is in its slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Join {
-    Store,
-    Add,
-    Max,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Step {
-    part: u32,
-    from: Slot,
-    to: Slot,
-    join: Join,
 }
 
 /// Rewrites the labels of snapshots, and combines series that become the same.
@@ -136,14 +121,7 @@ impl Fold {
             *out.tally_mut() = *first.tally();
         }
         for step in &self.steps {
-            let Some(value) = parts[step.part as usize].get(step.from) else {
-                continue;
-            };
-            match step.join {
-                Join::Store => out.set(step.to, value),
-                Join::Add => out.add(step.to, value),
-                Join::Max => out.raise(step.to, value),
-            }
+            step.run(parts[step.part()], out);
         }
         let lost = |(part, slot): &&(u32, Slot)| parts[*part as usize].get(*slot).is_some();
         let lost = self.refused.iter().filter(lost).count();
@@ -157,10 +135,10 @@ impl Fold {
         let mut descs: Vec<Arc<Desc>> = Vec::new();
         for (part, snapshot) in (0u32..).zip(parts) {
             for family in snapshot.shape().families() {
-                for shape in family.series() {
+                for found in family.series() {
                     let mut series = FoldSeries {
                         desc: Arc::clone(family.desc()),
-                        labels: shape
+                        labels: found
                             .labels()
                             .map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value)))
                             .collect(),
@@ -176,8 +154,11 @@ impl Fold {
                         descs.push(Arc::clone(&series.desc));
                         descs.len() - 1
                     });
+                    // In an order of their own: as written, they stay.
+                    let mut sorted = series.labels.clone();
+                    sorted.sort();
                     let at = *by_identity
-                        .entry((desc, identity(&series.labels)))
+                        .entry((desc, identity(&sorted)))
                         .or_insert_with(|| {
                             groups.push(Group {
                                 series,
@@ -185,7 +166,10 @@ impl Fold {
                             });
                             groups.len() - 1
                         });
-                    groups[at].members.push((part, shape));
+                    groups[at].members.push(Member {
+                        part,
+                        series: found,
+                    });
                 }
             }
         }
@@ -206,118 +190,42 @@ impl Fold {
     }
 }
 
-/// Labels in an order of their own, as one text.
-fn identity(labels: &[(Cow<'_, str>, Cow<'_, str>)]) -> String {
-    let mut sorted: Vec<_> = labels.iter().collect();
-    sorted.sort();
-    let mut text = String::new();
-    for (name, value) in sorted {
-        for piece in [name, value] {
-            // With its length in front, so that no value can look like two.
-            text.push_str(&piece.len().to_string());
-            text.push(':');
-            text.push_str(piece);
-        }
-    }
-    text
-}
-
 /// Series that have become one.
 struct Group<'a> {
     series: FoldSeries<'a>,
-    members: Vec<(u32, SeriesShape<'a>)>,
+    members: Vec<Member<'a>>,
 }
 
 impl Group<'_> {
     fn plan(self, target: &mut Snapshot, steps: &mut Vec<Step>, refused: &mut Vec<(u32, Slot)>) {
-        let Some(&(_, first)) = self.members.first() else {
+        let Some(first) = self.members.first().map(|member| member.series.kind()) else {
             return;
         };
-        let join = match (self.members.len(), self.series.desc.rollup_rule()) {
-            (1, _) => Join::Store,
-            (_, Rollup::Sum) => Join::Add,
-            (_, Rollup::Max) => Join::Max,
-            _ => Join::Store,
+        let rule = match self.series.desc.rollup_rule() {
+            Rollup::Sum => Some(Join::Add),
+            Rollup::Max => Some(Join::Max),
+            _ => None,
         };
-        let alone = join == Join::Store;
-        let (edges, summary) = match first.kind() {
-            SeriesKind::Value => (None, false),
-            SeriesKind::Histogram(edges) => (Some(self.common(edges, alone)), false),
-            SeriesKind::Summary(edges) if alone => (Some(edges.to_vec()), true),
-            SeriesKind::Summary(_) => (Some(Vec::new()), true),
+        // One that is alone stays as it is, quantiles and all.
+        let join = rule.filter(|_| self.members.len() > 1);
+        let fits = |member: &Member<'_>| {
+            std::mem::discriminant(&member.series.kind()) == std::mem::discriminant(&first)
         };
-        let kind = match &edges {
-            None => SeriesKind::Value,
-            Some(edges) if summary => SeriesKind::Summary(edges),
-            Some(edges) => SeriesKind::Histogram(edges),
-        };
-        let labels: Vec<(&str, &str)> = self
-            .series
-            .labels
-            .iter()
-            .map(|(name, value)| (&**name, &**value))
-            .collect();
-        let slot = target.family(&self.series.desc).declare(&labels, kind);
-        for (index, (part, member)) in self.members.iter().enumerate() {
-            let same_kind = matches!(
-                (member.kind(), kind),
-                (SeriesKind::Value, SeriesKind::Value)
-                    | (SeriesKind::Histogram(_), SeriesKind::Histogram(_))
-                    | (SeriesKind::Summary(_), SeriesKind::Summary(_))
-            );
-            let Some(to) = slot.filter(|_| same_kind && (index == 0 || !alone)) else {
-                refused.extend(
-                    (0..member.slots()).map(|offset| (*part, member.slot().offset(offset))),
-                );
-                continue;
-            };
-            let mut step = |from, to| {
-                steps.push(Step {
-                    part: *part,
-                    from,
-                    to,
-                    join,
-                });
-            };
-            let Some(edges) = &edges else {
-                step(member.slot(), to);
-                continue;
-            };
-            for (at, edge) in edges.iter().enumerate() {
-                if let Some(from) = edge_of(member, *edge) {
-                    step(from, to.offset(at));
-                }
-            }
-            step(member.sum_slot(), to.offset(edges.len()));
-            step(member.count_slot(), to.offset(edges.len() + 1));
+        let (mut members, mut others): (Vec<_>, Vec<_>) =
+            self.members.iter().partition(|m| fits(m));
+        if join.is_none() {
+            others.extend(members.drain(1..));
         }
+        let series = (&self.series.desc, &*self.series.labels);
+        let join = join.unwrap_or(Join::First);
+        if !combine(series, &members, join, target, steps) {
+            others.extend(members);
+        }
+        let slots = others.iter().flat_map(|Member { part, series }| {
+            (0..series.slots()).map(|offset| (*part, series.slot().offset(offset)))
+        });
+        refused.extend(slots);
     }
-
-    /// The edges that all members have: cumulative counts on them add up without a loss.
-    fn common(&self, edges: &[f64], alone: bool) -> Vec<f64> {
-        let everywhere = |edge: &f64| {
-            alone
-                || self
-                    .members
-                    .iter()
-                    .all(|(_, member)| edge_of(member, *edge).is_some())
-        };
-        edges.iter().copied().filter(everywhere).collect()
-    }
-}
-
-/// The slot of a bucket or quantile by its edge.
-fn edge_of(series: &SeriesShape<'_>, edge: f64) -> Option<Slot> {
-    let (SeriesKind::Histogram(edges) | SeriesKind::Summary(edges)) = series.kind() else {
-        return None;
-    };
-    let at = edges.partition_point(|known| *known < edge);
-    #[expect(
-        clippy::float_cmp,
-        reason = "an edge is the same number or another one"
-    )]
-    let found = edges.get(at).is_some_and(|known| *known == edge);
-    found.then(|| series.edge_slot(at))
 }
 
 /// Which values of a label keep a series of their own, up to a limit.

@@ -3,6 +3,7 @@
 //! No sockets, no runtime, no clock, no log.
 
 pub mod catalogue;
+mod combine;
 pub mod dialect;
 mod error;
 pub mod exposition;
@@ -12,6 +13,7 @@ mod histogram;
 mod label;
 pub mod lint;
 pub mod rollup;
+mod selection;
 mod shape;
 mod snapshot;
 mod source;
@@ -23,6 +25,7 @@ pub use error::{CollectError, Reason, in_full};
 pub use family::{Desc, MetricType, Unit};
 pub use histogram::{Bucket, Histogram, QuantileValue, Summary};
 pub use label::{Label, LabelSet, is_label_name, is_metric_name};
+pub use selection::Selection;
 pub use shape::{FamilyShape, SeriesKind, SeriesShape, Shape, ShapeId, Slot};
 pub use snapshot::{FamilyWriter, Snapshot};
 pub use source::{BoxSource, Source, SourceId};

@@ -15,6 +15,8 @@ pub enum DropReason {
     Duplicate,
     /// The family has another type than the catalogue, or the model, knows.
     TypeClash,
+    /// The family has a name of ours, or of another one on its page: it cannot be passed through.
+    NameClash,
     /// NaN.
     NotANumber,
     /// A value that upstream uses to say "no value".
@@ -31,12 +33,13 @@ pub enum DropReason {
 
 impl DropReason {
     /// All reasons, in the order of their declaration.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::LeftOut,
         Self::Superseded,
         Self::Unmapped,
         Self::Duplicate,
         Self::TypeClash,
+        Self::NameClash,
         Self::NotANumber,
         Self::Sentinel,
         Self::InvalidLine,
@@ -54,6 +57,7 @@ impl DropReason {
             Self::Unmapped => "unmapped",
             Self::Duplicate => "duplicate",
             Self::TypeClash => "type_clash",
+            Self::NameClash => "name_clash",
             Self::NotANumber => "not_a_number",
             Self::Sentinel => "sentinel",
             Self::InvalidLine => "invalid_line",
@@ -69,7 +73,7 @@ impl DropReason {
 pub struct Tally {
     /// Samples on the page.
     pub samples: u64,
-    /// Families on the page that no catalogue knows.
+    /// Families on the page that no catalogue knows, passed through or not.
     pub unmapped_families: u64,
     /// When the certificate that the target showed ends, in seconds since the epoch; `None` where it
     /// showed none.

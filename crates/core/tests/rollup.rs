@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use tokenpath_core::exposition::Part;
 use tokenpath_core::rollup::{RollUp, Rollup};
 use tokenpath_core::{
-    Bucket, Desc, Histogram, LabelSet, MetricType, QuantileValue, Snapshot, Summary, Unit,
+    Bucket, Desc, Histogram, LabelSet, MetricType, QuantileValue, Selection, Snapshot, Summary,
+    Unit,
 };
 
 fn desc(name: &'static str, kind: MetricType) -> Desc {
@@ -498,4 +499,59 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn only_what_is_meant_and_combined_goes_out_beside_its_parts() {
+    let running = gauge("running", Rollup::Sum);
+    let waiting = gauge("waiting", Rollup::Sum);
+    let heat = gauge("heat", Rollup::None);
+    let mut page = Snapshot::new();
+    for engine in ["0", "1"] {
+        let labels = [("engine", engine)];
+        page.family(&running).sample(&labels, 1.0);
+        page.family(&waiting).sample(&labels, 2.0);
+        page.family(&heat).sample(&labels, 60.0);
+    }
+    // The server says this sum itself.
+    page.family(&waiting).sample(&[], 5.0);
+    page.family(&running).sample(&[("model_name", "m")], 7.0);
+    let all = || RollUp::over(["engine"]).only_combined();
+    let (target, mut out) = (target("a"), run(&mut all(), &[]));
+    assert_eq!(values(&out), [""; 0]);
+    out = run(&mut all(), &[(&page, &target)]);
+    assert_eq!(values(&out), ["running{target=a} 2"]);
+
+    let named = Selection::new(["waiting", "heat"], [""; 0]);
+    let mut some = RollUp::over(["engine"]).families(named).only_combined();
+    out = run(&mut some, &[(&page, &target)]);
+    assert_eq!(values(&out), [""; 0]);
+    assert_eq!(some.left_out().collect::<Vec<_>>(), ["heat", "waiting"]);
+    let combines = |desc: &Arc<Desc>, labels: &[(&'static str, &'static str)]| {
+        some.combines(&target, desc, labels.iter().copied())
+    };
+    assert!(combines(&waiting, &[("engine", "0")]));
+    assert!(!combines(&waiting, &[("engine", "")]), "no label");
+    assert!(!combines(&waiting, &[]));
+    assert!(!combines(&running, &[("engine", "0")]), "not meant");
+    assert!(!combines(&heat, &[("engine", "0")]), "no rule");
+
+    // Beside what is combined, all else goes out as it is.
+    let named = Selection::new(["running"], [""; 0]);
+    out = run(
+        &mut RollUp::over(["engine"]).families(named),
+        &[(&page, &target)],
+    );
+    assert_eq!(
+        values(&out),
+        [
+            "heat{engine=0,target=a} 60",
+            "heat{engine=1,target=a} 60",
+            "running{model_name=m,target=a} 7",
+            "running{target=a} 2",
+            "waiting{engine=0,target=a} 2",
+            "waiting{engine=1,target=a} 2",
+            "waiting{target=a} 5",
+        ]
+    );
 }

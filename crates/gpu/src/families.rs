@@ -6,6 +6,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use tokenpath_core::rollup::Rollup;
 use tokenpath_core::{Desc, Label, MetricType, Unit};
 
 use crate::device::Quantity;
@@ -20,11 +21,56 @@ macro_rules! families {
         }
 
         static DESCS: LazyLock<Vec<Arc<Desc>>> = LazyLock::new(|| {
-            vec![$(Arc::new(
-                Desc::new($name, MetricType::$kind, Unit::$unit, $help).labels(&[$($label),*]),
-            ),)+]
+            vec![$(Arc::new({
+                let desc = Desc::new($name, MetricType::$kind, Unit::$unit, $help)
+                    .labels(&[$($label),*]);
+                match Family::$variant.gauge_rollup() {
+                    Rollup::None => desc,
+                    rule => desc.rollup(rule),
+                }
+            }),)+]
         });
     };
+}
+
+impl Family {
+    /// How the gauges of several devices are combined. What is held, drawn or moved adds up, and so
+    /// do its limits. Temperatures, clocks, states and busy fractions do not: the busiest device says
+    /// nothing about the others, and a mean would need to know how much each could do. Counters add up
+    /// by their type.
+    const fn gauge_rollup(self) -> Rollup {
+        match self {
+            Self::VramUsed
+            | Self::VramTotal
+            | Self::VramFree
+            | Self::VramReserved
+            | Self::Bar1Used
+            | Self::Bar1Total
+            | Self::Power
+            | Self::PowerInstant
+            | Self::PowerAverage
+            | Self::PowerLimit
+            | Self::PowerLimitRequested
+            | Self::PowerLimitDefault
+            | Self::PowerLimitMin
+            | Self::PowerLimitMax
+            | Self::PcieTransmitRate
+            | Self::PcieReceiveRate
+            | Self::NvlinkTransmitRate
+            | Self::NvlinkReceiveRate
+            | Self::Processes
+            | Self::ProcessVram
+            | Self::ProcessesOmitted
+            | Self::MigVramUsed
+            | Self::MigVramTotal
+            | Self::MigVramFree
+            | Self::MigVramReserved
+            | Self::MigMultiprocessors => Rollup::Sum,
+            // The oldest sample, the slowest one.
+            Self::SampleAge | Self::SampleDuration => Rollup::Max,
+            _ => Rollup::None,
+        }
+    }
 }
 
 families! {
@@ -460,6 +506,21 @@ mod tests {
                 if pair[0].family != pair[1].family {
                     assert!(seen.insert(pair[0].family), "{:?} is torn apart", pair[0]);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_adds_up_is_added_up() {
+        let rule = |family: Family| family.desc().rollup_rule();
+        assert_eq!(rule(Family::VramUsed), Rollup::Sum);
+        assert_eq!(rule(Family::Power), Rollup::Sum);
+        assert_eq!(rule(Family::SampleAge), Rollup::Max);
+        assert_eq!(rule(Family::ComputeUtilization), Rollup::None);
+        for desc in families() {
+            let is_held = matches!(desc.unit(), Unit::None | Unit::Bytes | Unit::Watts);
+            if desc.kind() == MetricType::Gauge && !is_held {
+                assert_ne!(desc.rollup_rule(), Rollup::Sum, "{}", desc.name());
             }
         }
     }

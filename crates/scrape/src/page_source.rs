@@ -18,7 +18,9 @@ use crate::{Client, ClientOptions, Endpoint, Page, SetupError, verdict};
 pub struct PageSourceOptions {
     /// How the target is asked.
     pub client: ClientOptions,
-    /// How the page is read.
+    /// How the page is read, and whether families that the catalogue does not know are passed through
+    /// ([`TranslateOptions::pass_unknown`]). [`describe`](Source::describe) does not name those: they
+    /// are known when they are read.
     pub translate: TranslateOptions,
     /// The longest time for one reading; 10 s. Whoever runs the source may end it earlier.
     pub timeout: Duration,

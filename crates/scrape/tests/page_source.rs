@@ -9,7 +9,10 @@ use std::sync::Arc;
 
 use fault_server::{FaultServer, ok, read_request};
 use tokenpath_core::catalogue::{Catalogue, Compiled, Families, Row};
+use tokenpath_core::exposition::{Format, check};
+use tokenpath_core::{BoxSource, LabelSet};
 use tokenpath_core::{CollectError, Desc, MetricType, Reason, Snapshot, Source, Unit};
+use tokenpath_scrape::runner::{Exporter, SourceOptions};
 use tokenpath_scrape::{PageSource, PageSourceOptions};
 use tokio::io::AsyncWriteExt;
 
@@ -157,4 +160,50 @@ async fn a_target_that_refuses_is_a_connect_failure() {
     .unwrap();
     let error = source.collect(&mut Snapshot::new()).await.unwrap_err();
     assert_eq!(error.reason(), Reason::Connect, "{error}");
+}
+
+#[tokio::test]
+async fn what_no_catalogue_knows_is_passed_through_where_that_is_wanted() {
+    const PAGE: &str = "# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running 4\n\
+        # HELP vllm:new_seconds_total New.\n# TYPE vllm:new_seconds_total counter\n\
+        vllm:new_seconds_total{cluster=\"theirs\"} 5\nllm_requests_waiting 6\n\
+        many{n=\"1\"} 1\nmany{n=\"2\"} 2\nmany{n=\"3\"} 3\n";
+    for passes in [false, true] {
+        let server = serving(PAGE).await;
+        let mut options = options(false);
+        options.translate.pass_unknown = passes;
+        let source = PageSource::new(server.url().parse().unwrap(), catalogue(), options).unwrap();
+        let labels = LabelSet::new([("cluster", "c1")]);
+        let mut exporter = Exporter::new();
+        let options = SourceOptions::new().labels(labels).series_limit(3);
+        exporter.add(BoxSource::new(source), options);
+        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+        let page = exporter.page(Format::Text004, deadline).await;
+        assert_eq!(check(&page, Format::Text004), []);
+        let page = String::from_utf8(page).unwrap();
+        let ours = "backend=\"vllm\",cluster=\"c1\"";
+        let has = |line: &str| page.contains(line);
+        assert!(has(&format!("llm_requests_running{{{ours}")), "{page}");
+        // Nobody knows it, and that is still said.
+        let unmapped = format!("tokenpath_source_unmapped_families{{{ours},target=");
+        let unmapped = page.lines().find(|line| line.starts_with(&unmapped));
+        assert!(unmapped.unwrap().ends_with(" 3"), "{page}");
+        let new = format!("vllm:new_seconds_total{{{ours},exported_cluster=\"theirs\"");
+        assert_eq!(has(&new), passes, "{page}");
+        assert_eq!(
+            has("# HELP vllm:new_seconds_total New.\n"),
+            passes,
+            "{page}"
+        );
+        assert_eq!(has("reason=\"unmapped\""), !passes, "{page}");
+        // One of ours cannot be theirs, and limits hold.
+        assert!(!has("\nllm_requests_waiting"), "{page}");
+        assert_eq!(has("reason=\"name_clash\""), passes, "{page}");
+        assert_eq!(
+            page.matches("\nmany{").count(),
+            usize::from(passes),
+            "{page}"
+        );
+        assert_eq!(has("reason=\"series_limit\""), passes, "{page}");
+    }
 }

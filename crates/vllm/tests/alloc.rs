@@ -77,8 +77,12 @@ struct Way {
 
 impl Way {
     fn new(format: Format) -> Self {
+        Self::reading(format, TranslateOptions::default())
+    }
+
+    fn reading(format: Format, options: TranslateOptions) -> Self {
         Self {
-            translator: Translator::new(tokenpath_vllm::compiled(), TranslateOptions::default()),
+            translator: Translator::new(tokenpath_vllm::compiled(), options),
             snapshot: Snapshot::new(),
             labels: LabelSet::new([("backend", "vllm"), ("target", "10.0.0.7:8000")]),
             encoder: Encoder::new(format),
@@ -128,4 +132,26 @@ fn other_numbers_of_the_same_series_allocate_nothing() {
         }
     });
     assert_eq!(counted, 0);
+}
+
+#[test]
+fn families_that_are_passed_through_allocate_nothing_either() {
+    let mut upstream = recorded("vllm-0.32.0-t1-load.txt");
+    upstream.extend_from_slice(
+        b"# HELP vllm:new_total What is \\\\ new.\n# TYPE vllm:new_total counter\n\
+        vllm:new_total{model_name=\"m\"} 7\n# TYPE other_seconds histogram\n\
+        other_seconds_bucket{le=\"1.0\"} 1\nother_seconds_bucket{le=\"+Inf\"} 2\n\
+        other_seconds_sum 1.5\nother_seconds_count 2\n",
+    );
+    let mut options = TranslateOptions::default();
+    options.pass_unknown = true;
+    for format in Format::ALL {
+        let mut way = Way::reading(format, options);
+        way.go(&upstream);
+        way.go(&upstream);
+        let counted = allocations(|| (0..100).for_each(|_| way.go(&upstream)));
+        assert_eq!(counted, 0, "{format}");
+        let page = String::from_utf8_lossy(&way.page);
+        assert!(page.contains("other_seconds_sum{") && page.contains("vllm:new_total{"));
+    }
 }

@@ -21,8 +21,8 @@ mod text;
 
 pub use check::{Finding, FindingKind, check};
 pub use chunked::ChunkedParser;
-pub(crate) use encoder::SeriesLabels;
 pub use encoder::{Encoder, Part, Refused};
+pub(crate) use encoder::{SeriesLabels, legal_metric_name};
 pub use entry::{Entry, Exemplar, Labels, Sample};
 pub use error::{Excerpt, ParseError, ParseErrorKind};
 pub use filter::{Filter, Filtered};

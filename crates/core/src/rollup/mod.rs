@@ -28,8 +28,8 @@ mod total;
 
 use std::fmt;
 
-use crate::Snapshot;
-use crate::exposition::Part;
+use crate::exposition::{Part, SeriesLabels};
+use crate::{Desc, Label, LabelSet, Selection, Snapshot};
 
 use plan::Plan;
 
@@ -78,8 +78,16 @@ pub enum Rollup {
 /// ```
 #[derive(Debug)]
 pub struct RollUp {
-    over: Vec<Box<str>>,
+    scope: Scope,
     plan: Plan,
+}
+
+/// What a roll-up is about.
+#[derive(Debug)]
+struct Scope {
+    over: Vec<Box<str>>,
+    families: Selection,
+    only_combined: bool,
 }
 
 impl RollUp {
@@ -88,14 +96,52 @@ impl RollUp {
     #[must_use]
     pub fn over<L: Into<Box<str>>>(labels: impl IntoIterator<Item = L>) -> Self {
         Self {
-            over: labels.into_iter().map(Into::into).collect(),
+            scope: Scope {
+                over: labels.into_iter().map(Into::into).collect(),
+                families: Selection::default(),
+                only_combined: false,
+            },
             plan: Plan::default(),
+        }
+    }
+
+    /// Only these families are combined; the others go out as they are.
+    #[must_use]
+    pub fn families(mut self, families: Selection) -> Self {
+        self.scope.families = families;
+        self.plan = Plan::default();
+        self
+    }
+
+    /// Only what is combined goes out: for a page on which the parts themselves stand too. What a
+    /// source says itself under the labels of a sum is not said again.
+    #[must_use]
+    pub fn only_combined(mut self) -> Self {
+        self.scope.only_combined = true;
+        self.plan = Plan::default();
+        self
+    }
+
+    /// Whether a series of a source with these labels goes into a combined one: it has one of the
+    /// labels, and its family has a rule and is meant.
+    ///
+    /// It looks at labels: ask once for a shape.
+    #[must_use]
+    pub fn combines<'l>(
+        &self,
+        source: &'l LabelSet,
+        desc: &Desc,
+        series: impl Iterator<Item = Label<'l>> + Clone,
+    ) -> bool {
+        self.scope.has_rule(desc) && {
+            let labels = SeriesLabels::merge(source, series);
+            labels.iter().any(|label| self.scope.drops(label))
         }
     }
 
     /// The labels it drops.
     pub fn labels(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.over.iter().map(|label| &**label)
+        self.scope.over.iter().map(|label| &**label)
     }
 
     /// Rolls `parts` up into `out`, whatever was in it. Series get the labels of their source, by the
@@ -106,7 +152,7 @@ impl RollUp {
     /// never an older reading of a part after a newer one: a counter that falls began again.
     pub fn run(&mut self, parts: &[Part<'_>], out: &mut Snapshot) {
         if !self.plan.fits(parts) {
-            self.plan.make(&self.over, parts);
+            self.plan.make(&self.scope, parts);
         }
         self.plan.run(parts, out);
     }
@@ -118,8 +164,19 @@ impl RollUp {
     }
 }
 
+impl Scope {
+    /// Whether series with this label lose it. An empty value means the same as no label.
+    fn drops(&self, (name, value): Label<'_>) -> bool {
+        !value.is_empty() && self.over.iter().any(|label| **label == *name)
+    }
+
+    fn has_rule(&self, desc: &Desc) -> bool {
+        desc.rollup_rule() != Rollup::None && self.families.keeps(desc.name())
+    }
+}
+
 impl fmt::Display for RollUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "over {}", self.over.join(", "))
+        write!(f, "over {}", self.scope.over.join(", "))
     }
 }

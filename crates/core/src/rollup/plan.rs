@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::Rollup;
 use super::total::Total;
+use super::{Rollup, Scope};
+use crate::combine::{self, Join, Member, Step, combine};
 use crate::exposition::{Part, SeriesLabels};
 use crate::{Desc, LabelSet, MetricType, SeriesKind, SeriesShape, Shape, ShapeId, Slot, Snapshot};
 
@@ -25,24 +26,6 @@ pub(super) struct Plan {
 /// Totals nobody counts towards that are still known; of more, those that are gone longest are
 /// forgotten.
 const TOTALS_KEPT: usize = 4096;
-
-/// A value that goes straight to its place.
-#[derive(Clone, Copy, Debug)]
-struct Step {
-    part: usize,
-    from: Slot,
-    to: Slot,
-    join: Join,
-}
-
-/// How a value joins what is in its place.
-#[derive(Clone, Copy, Debug)]
-enum Join {
-    /// It goes there if nothing else did.
-    First,
-    Add,
-    Max,
-}
 
 /// A place that is the mean of several values.
 #[derive(Debug)]
@@ -71,9 +54,14 @@ struct Group<'a> {
 
 /// A series of a part.
 struct Source<'a> {
-    part: usize,
-    series: SeriesShape<'a>,
+    member: Member<'a>,
     labels: Sorted<'a>,
+}
+
+impl Source<'_> {
+    const fn part(&self) -> usize {
+        self.member.part as usize
+    }
 }
 
 /// Groups in the order of their first series.
@@ -117,15 +105,7 @@ impl Plan {
     pub(super) fn run(&mut self, parts: &[Part<'_>], out: &mut Snapshot) {
         out.reset_to(&self.shape);
         for step in &self.steps {
-            let Some(value) = parts[step.part].snapshot.get(step.from) else {
-                continue;
-            };
-            match step.join {
-                Join::First if out.get(step.to).is_some() => {}
-                Join::First => out.set(step.to, value),
-                Join::Add => out.add(step.to, value),
-                Join::Max => out.raise(step.to, value),
-            }
+            step.run(parts[step.part()].snapshot, out);
         }
         for mean in &self.means {
             if let Some(value) = mean.value(parts) {
@@ -139,7 +119,7 @@ impl Plan {
 
     /// Works out where everything goes. What counters have counted is taken over.
     #[cold]
-    pub(super) fn make(&mut self, over: &[Box<str>], parts: &[Part<'_>]) {
+    pub(super) fn make(&mut self, scope: &Scope, parts: &[Part<'_>]) {
         self.made += 1;
         self.steps.clear();
         self.means.clear();
@@ -148,7 +128,7 @@ impl Plan {
             .iter()
             .map(|part| (part.snapshot.shape().id(), part.labels.clone()))
             .collect();
-        let (combined, alone) = self.groups(over, parts);
+        let (combined, alone) = self.groups(scope, parts);
         let mut totals: HashMap<Box<str>, Total> = HashMap::new();
         for mut total in self.totals.drain(..) {
             total.gather();
@@ -158,7 +138,8 @@ impl Plan {
         for (_, group) in &alone.all {
             self.keep(group, &mut target);
         }
-        for (key, group) in &combined.all {
+        let to_combine = combined.all.iter();
+        for (key, group) in to_combine.filter(|(_, group)| !group.members.is_empty()) {
             match group.desc.rollup_rule() {
                 Rollup::Sum if is_cumulative(group.desc.kind()) => {
                     let known = totals.remove(key);
@@ -180,11 +161,12 @@ impl Plan {
     }
 
     /// The series that lose a label, and those that do not.
-    fn groups<'a>(&mut self, over: &[Box<str>], parts: &[Part<'a>]) -> (Groups<'a>, Groups<'a>) {
-        let is_over = |name: &str| over.iter().any(|label| **label == *name);
+    fn groups<'a>(&mut self, scope: &Scope, parts: &[Part<'a>]) -> (Groups<'a>, Groups<'a>) {
         let (mut combined, mut alone) = (Groups::default(), Groups::default());
         let mut untouched = Vec::new();
-        for (part, said) in parts.iter().enumerate() {
+        // Combined series that a source says itself.
+        let mut spoken_for = Vec::new();
+        for (part, said) in (0u32..).zip(parts) {
             for family in said.snapshot.shape().families() {
                 let desc = family.desc();
                 for series in family.series() {
@@ -193,11 +175,12 @@ impl Plan {
                     labels.retain(|(_, value)| !value.is_empty());
                     labels.sort();
                     let mut kept = labels.clone();
-                    kept.retain(|(name, _)| !is_over(name));
+                    if scope.families.keeps(desc.name()) {
+                        kept.retain(|(name, value)| !scope.drops((name, value)));
+                    }
                     let loses = kept.len() < labels.len();
                     let source = Source {
-                        part,
-                        series,
+                        member: Member { part, series },
                         labels,
                     };
                     if !loses {
@@ -212,11 +195,18 @@ impl Plan {
         }
         for (desc, kept, source) in untouched {
             // It would stand twice, or be added to a sum that it may be in already.
-            if combined.by_key.contains_key(&identity(desc.name(), &kept)) {
-                self.left_out.insert(desc.name().into());
-            } else {
-                alone.add(desc, kept, source);
+            let combined_too = combined.by_key.get(&identity(desc.name(), &kept));
+            match combined_too {
+                Some(group) if scope.only_combined => spoken_for.push(*group),
+                Some(_) => _ = self.left_out.insert(desc.name().into()),
+                None if scope.only_combined => {}
+                None => alone.add(desc, kept, source),
             }
+        }
+        for group in spoken_for {
+            let group = &mut combined.all[group].1;
+            self.left_out.insert(group.desc.name().into());
+            group.members.clear();
         }
         (combined, alone)
     }
@@ -224,76 +214,28 @@ impl Plan {
     /// A series that loses nothing. Of several that are equal, the first that has a value counts, as
     /// on a page.
     fn keep(&mut self, group: &Group<'_>, target: &mut Snapshot) {
-        let kind = group.members[0].series.kind();
-        let Some(to) = group.declare(target, kind) else {
-            self.left_out.insert(group.desc.name().into());
-            return;
-        };
-        for member in &group.members {
-            if member.series.kind() != kind {
-                continue;
-            }
-            for offset in 0..member.series.slots() {
-                self.steps.push(Step {
-                    part: member.part,
-                    from: member.series.slot().offset(offset),
-                    to: to.offset(offset),
-                    join: Join::First,
-                });
-            }
-        }
+        let kind = group.members[0].member.series.kind();
+        let same = group.members.iter().map(|source| source.member);
+        let same: Vec<_> = same.filter(|member| member.series.kind() == kind).collect();
+        self.join(group, &same, Join::First, target);
     }
 
     /// Values of the moment: added up, or the largest.
     fn combine(&mut self, group: &Group<'_>, join: Join, target: &mut Snapshot) {
-        let members = group.fitting();
-        let Some(first) = members.first() else {
-            return;
-        };
-        let edges: Vec<f64> = edges(first.series.kind())
-            .iter()
-            .copied()
-            .filter(|edge| {
-                members
-                    .iter()
-                    .all(|member| edge_at(member, *edge).is_some())
-            })
-            .collect();
-        let kind = match first.series.kind() {
-            SeriesKind::Histogram(_) => SeriesKind::Histogram(&edges),
-            SeriesKind::Summary(_) => SeriesKind::Summary(&[]),
-            SeriesKind::Value => SeriesKind::Value,
-        };
-        // Quantiles are neither added nor compared.
-        let count = if let SeriesKind::Histogram(edges) = kind {
-            edges.len()
-        } else {
-            0
-        };
-        let Some(to) = group.declare(target, kind) else {
+        let fitting: Vec<_> = group.fitting().iter().map(|source| source.member).collect();
+        self.join(group, &fitting, join, target);
+    }
+
+    fn join(
+        &mut self,
+        group: &Group<'_>,
+        members: &[Member<'_>],
+        join: Join,
+        target: &mut Snapshot,
+    ) {
+        let series = (&group.desc, &*group.labels);
+        if !combine(series, members, join, target, &mut self.steps) {
             self.left_out.insert(group.desc.name().into());
-            return;
-        };
-        for member in members {
-            let mut step = |from, to| {
-                self.steps.push(Step {
-                    part: member.part,
-                    from,
-                    to,
-                    join,
-                });
-            };
-            if kind == SeriesKind::Value {
-                step(member.series.slot(), to);
-                continue;
-            }
-            for (place, edge) in edges.iter().enumerate().take(count) {
-                if let Some(at) = edge_at(member, *edge) {
-                    step(member.series.edge_slot(at), to.offset(place));
-                }
-            }
-            step(member.series.sum_slot(), to.offset(count));
-            step(member.series.count_slot(), to.offset(count + 1));
         }
     }
 
@@ -303,9 +245,9 @@ impl Plan {
             return;
         };
         let weighted = |member: &&Source<'_>| Weighted {
-            part: member.part,
-            value: member.series.slot(),
-            weight: weight_of(member, weight, &parts[member.part]),
+            part: member.part(),
+            value: member.member.series.slot(),
+            weight: weight_of(member, weight, &parts[member.part()]),
         };
         self.means.push(Mean {
             to,
@@ -316,15 +258,16 @@ impl Plan {
     fn total(&mut self, group: &Group<'_>, mut total: Total, target: &mut Snapshot) {
         for member in group.fitting() {
             let key = identity(group.desc.name(), &member.labels);
-            let kind = member.series.kind();
+            let series = member.member.series;
+            let kind = series.kind();
             let (edges, first) = match kind {
-                SeriesKind::Histogram(edges) => (edges, member.series.slot()),
+                SeriesKind::Histogram(edges) => (edges, series.slot()),
                 // Quantiles go up and down; what is behind them only rises.
-                SeriesKind::Summary(_) => (&[][..], member.series.sum_slot()),
-                SeriesKind::Value => (&[][..], member.series.slot()),
+                SeriesKind::Summary(_) => (&[][..], series.sum_slot()),
+                SeriesKind::Value => (&[][..], series.slot()),
             };
             let is_plain = kind == SeriesKind::Value;
-            total.join(&key, is_plain, edges, (member.part, first));
+            total.join(&key, is_plain, edges, (member.part(), first));
         }
         total.settle(self.made);
         let kind = match group.desc.kind() {
@@ -349,19 +292,18 @@ impl<'a> Group<'a> {
     fn fitting(&self) -> Vec<&Source<'a>> {
         let fits = |member: &&Source<'a>| {
             matches!(
-                (self.desc.kind(), member.series.kind()),
+                (self.desc.kind(), member.member.series.kind()),
                 (
                     MetricType::Histogram | MetricType::GaugeHistogram,
                     SeriesKind::Histogram(_)
                 ) | (MetricType::Summary, SeriesKind::Summary(_))
-            ) || (!has_edges(self.desc.kind()) && member.series.kind() == SeriesKind::Value)
+            ) || (!has_edges(self.desc.kind()) && member.member.series.kind() == SeriesKind::Value)
         };
         self.members.iter().filter(fits).collect()
     }
 
     fn declare(&self, target: &mut Snapshot, kind: SeriesKind<'_>) -> Option<Slot> {
-        let labels: Vec<(&str, &str)> = self.labels.iter().map(|(n, v)| (&**n, &**v)).collect();
-        target.family(&self.desc).declare(&labels, kind)
+        combine::declare(target, &self.desc, &self.labels, kind)
     }
 }
 
@@ -413,28 +355,8 @@ const fn has_edges(kind: MetricType) -> bool {
     )
 }
 
-const fn edges(kind: SeriesKind<'_>) -> &[f64] {
-    match kind {
-        SeriesKind::Value => &[],
-        SeriesKind::Histogram(edges) | SeriesKind::Summary(edges) => edges,
-    }
-}
-
-fn edge_at(member: &Source<'_>, edge: f64) -> Option<usize> {
-    let same = |known: &f64| known.to_bits() == edge.to_bits();
-    edges(member.series.kind()).iter().position(same)
-}
-
-/// A family and its labels as one text; lengths keep one from looking like another.
+/// A family and its labels as one text.
 fn identity(family: &str, labels: &Sorted<'_>) -> Box<str> {
-    let mut text = String::with_capacity(128);
-    text.push_str(family);
-    let mut length = itoa::Buffer::new();
-    for piece in labels.iter().flat_map(|(name, value)| [name, value]) {
-        text.push(' ');
-        text.push_str(length.format(piece.len()));
-        text.push(':');
-        text.push_str(piece);
-    }
-    text.into()
+    // No name of a family has a blank.
+    format!("{family} {}", combine::identity(labels)).into()
 }

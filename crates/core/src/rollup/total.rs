@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::combine::position;
 use crate::{Slot, Snapshot};
 
 /// Members of a total that are gone and still known. Of more, the oldest are added up into one, which
@@ -200,18 +201,14 @@ impl Member {
     }
 
     fn edge(&self, edge: f64) -> Option<usize> {
-        let same = |known: &f64| known.to_bits() == edge.to_bits();
-        self.edges.iter().position(same)
+        position(&self.edges, edge)
     }
 
     fn places_in(&self, edges: &[f64]) -> Vec<Option<usize>> {
         if self.is_plain {
             return vec![Some(0)];
         }
-        let place = |edge: &f64| {
-            let same = |known: &f64| known.to_bits() == edge.to_bits();
-            edges.iter().position(same)
-        };
+        let place = |edge: &f64| position(edges, *edge);
         let ends = [Some(edges.len()), Some(edges.len() + 1)];
         self.edges.iter().map(place).chain(ends).collect()
     }

@@ -6,6 +6,8 @@
 //! and copied into their slots, without a look at any label and without an allocation.
 
 mod classify;
+#[cfg(test)]
+mod pass_tests;
 mod plan;
 mod report;
 mod row;
@@ -30,6 +32,9 @@ pub struct TranslateOptions {
     pub mode: Mode,
     /// The limits on a page.
     pub limits: Limits,
+    /// Whether families that no row of the catalogue knows are passed through, under their own names
+    /// and with their own labels; off by default. They count as unmapped in the tally all the same.
+    pub pass_unknown: bool,
 }
 
 /// Translates the pages of one target, one after another.
@@ -74,9 +79,10 @@ impl Translator {
                 catalogue: Arc::clone(&catalogue),
                 types: HashMap::new(),
                 types_changed: false,
+                help: options.pass_unknown.then(HashMap::new),
                 lines: Vec::new(),
             },
-            planner: Planner::new(catalogue),
+            planner: Planner::new(catalogue, options.pass_unknown),
             plan: Plan::default(),
         }
     }
@@ -150,16 +156,38 @@ struct PageLines {
     types: HashMap<Box<str>, MetricType>,
     /// Whether a type is another than when the plan was made.
     types_changed: bool,
+    /// What families are, by the same names; only where it is passed on.
+    help: Option<HashMap<Box<str>, Box<str>>>,
     lines: Vec<Line>,
+}
+
+impl PageLines {
+    /// What the page says a family is, by its name without prefix; empty where it says nothing.
+    fn help_of(&self, family: &str) -> &str {
+        // OpenMetrics leaves these off in the metadata.
+        let bare = ["_total", "_info"].map(|suffix| family.strip_suffix(suffix));
+        let mut names = [Some(family)].into_iter().chain(bare).flatten();
+        let help = self.help.as_ref();
+        let found = help.and_then(|help| names.find_map(|name| help.get(name)));
+        found.map_or("", |help| help)
+    }
 }
 
 impl Fresh for PageLines {
     fn restart(&mut self) {
         self.types.clear();
+        self.help.iter_mut().for_each(HashMap::clear);
         self.lines.clear();
     }
 
     fn metadata(&mut self, entry: &Entry<'_>) {
+        if let (Entry::Help { name, help }, Some(known)) = (entry, &mut self.help) {
+            let name = name.to_str();
+            let key = self.catalogue.catalogue().strip(&name).unwrap_or(&name);
+            if !known.contains_key(key) {
+                known.insert(key.into(), help.to_str().into());
+            }
+        }
         if let Entry::Type { name, kind } = entry {
             let name = name.to_str();
             let key = self.catalogue.catalogue().strip(&name).unwrap_or(&name);

@@ -10,9 +10,10 @@ use super::classify::{Class, Part, classify};
 use super::report::{FamilyReport, Report, Verdict};
 use super::row::RowPlanner;
 use super::{Line, PageLines};
-use crate::catalogue::{Compiled, Output, Reduce, Scale};
-use crate::exposition::Layout;
-use crate::{DropReason, MetricType, Shape, Slot, Snapshot, Tally};
+use crate::catalogue::{Compiled, Output, Reduce, Row, Scale};
+use crate::exposition::{Layout, legal_metric_name};
+use crate::lint;
+use crate::{Desc, DropReason, MetricType, Shape, Slot, Snapshot, Tally};
 
 /// What is done with the value of one line.
 #[derive(Clone, Copy, Debug)]
@@ -135,13 +136,19 @@ pub(super) struct Planner {
     catalogue: Arc<Compiled>,
     /// Holds the shape only: a value marks a series of the newest plan.
     shape: Snapshot,
+    /// Whether what no row knows is passed through.
+    passes: bool,
+    /// Families that were passed through, by name.
+    passed: HashMap<Box<str>, Arc<Desc>>,
 }
 
 impl Planner {
-    pub(super) fn new(catalogue: Arc<Compiled>) -> Self {
+    pub(super) fn new(catalogue: Arc<Compiled>, passes: bool) -> Self {
         Self {
             catalogue,
             shape: Snapshot::new(),
+            passes,
+            passed: HashMap::new(),
         }
     }
 
@@ -149,15 +156,17 @@ impl Planner {
     pub(super) fn plan(&mut self, page: &PageLines, layout: &Layout) -> Plan {
         self.shape.clear();
         let families = self.classify(page, layout);
+        self.forget_other_types(&families);
         let present: HashSet<&str> = families
             .iter()
             .filter(|family| family.ours)
             .map(|family| family.key)
             .collect();
         let mut plan = Plan::default();
+        let mut names = HashSet::new();
         for family in &families {
-            let verdict = self.plan_family(family, page, &present, &mut plan);
-            plan.tally.unmapped_families += u64::from(verdict == Verdict::Unmapped);
+            let verdict = self.plan_family(family, page, &present, &mut names, &mut plan);
+            plan.tally.unmapped_families += u64::from(verdict.is_unknown());
             plan.report.families.push(self.report(family, verdict));
         }
         plan.lines = families
@@ -209,6 +218,7 @@ impl Planner {
         family: &PageFamily<'_>,
         page: &PageLines,
         present: &HashSet<&str>,
+        names: &mut HashSet<Box<str>>,
         plan: &mut Plan,
     ) -> Verdict {
         let count = family.lines.len() as u64;
@@ -225,6 +235,8 @@ impl Planner {
             return if let Some(entry) = left_out.next() {
                 plan.tally.drop_samples(DropReason::LeftOut, count);
                 Verdict::LeftOut(entry.why.to_string())
+            } else if self.passes {
+                self.pass(family, page, names, plan)
             } else {
                 plan.tally.drop_samples(DropReason::Unmapped, count);
                 Verdict::Unmapped
@@ -259,6 +271,7 @@ impl Planner {
                         shape: &mut self.shape,
                         plan,
                         first: mapped.is_empty(),
+                        passes: false,
                     }
                     .run(family);
                     mapped.push(desc.name().to_owned());
@@ -274,6 +287,53 @@ impl Planner {
         });
         plan.tally.drop_samples(reason, count);
         verdict
+    }
+
+    /// A family of another type than before begins anew.
+    fn forget_other_types(&mut self, families: &[PageFamily<'_>]) {
+        let is_other = |family: &PageFamily<'_>| {
+            let known = self.passed.get(family.name);
+            known.is_some_and(|known| known.kind() != family.kind)
+        };
+        if families.iter().any(is_other) {
+            self.passed.clear();
+            self.shape = Snapshot::new();
+        }
+    }
+
+    /// Passes a family through, as it is on the page.
+    fn pass(
+        &mut self,
+        family: &PageFamily<'_>,
+        page: &PageLines,
+        names: &mut HashSet<Box<str>>,
+        plan: &mut Plan,
+    ) -> Verdict {
+        let on_page = legal_metric_name(family.name);
+        let mut ours = self.catalogue.describe().iter();
+        let is_ours = lint::PREFIXES.iter().any(|ours| on_page.starts_with(ours))
+            || ours.any(|desc| desc.name() == on_page);
+        if is_ours || !names.insert(on_page.into()) {
+            let count = family.lines.len() as u64;
+            plan.tally.drop_samples(DropReason::NameClash, count);
+            return Verdict::NameClash;
+        }
+        let known = self.passed.entry(family.name.into());
+        let desc = known.or_insert_with(|| {
+            let help = page.help_of(family.key).to_owned();
+            Arc::new(Desc::foreign(family.name.to_owned(), family.kind, help))
+        });
+        let row = Row::new(family.key.to_owned(), family.kind).to(family.name.to_owned());
+        RowPlanner {
+            row: &row,
+            desc,
+            shape: &mut self.shape,
+            plan,
+            first: true,
+            passes: true,
+        }
+        .run(family);
+        Verdict::Passed
     }
 
     fn report(&self, family: &PageFamily<'_>, verdict: Verdict) -> FamilyReport {

@@ -16,6 +16,18 @@ pub enum Verdict {
     TypeClash(Vec<MetricType>),
     /// No row of the catalogue knows it.
     Unmapped,
+    /// No row of the catalogue knows it, and it is passed through under its own name.
+    Passed,
+    /// No row of the catalogue knows it, and it cannot be passed through: its name is one of ours, or
+    /// that of another family of the page once it is written so that it can stand on ours.
+    NameClash,
+}
+
+impl Verdict {
+    /// Whether no row of the catalogue knows the family.
+    pub(crate) const fn is_unknown(&self) -> bool {
+        matches!(self, Self::Unmapped | Self::Passed | Self::NameClash)
+    }
 }
 
 /// One upstream family of a page.
@@ -43,11 +55,11 @@ pub struct Report {
 }
 
 impl Report {
-    /// The families that no row knows.
+    /// The families that no row knows, passed through or not.
     pub fn unmapped(&self) -> impl Iterator<Item = &FamilyReport> {
         self.families
             .iter()
-            .filter(|family| family.verdict == Verdict::Unmapped)
+            .filter(|family| family.verdict.is_unknown())
     }
 
     /// Whether anything of the page is in the model.

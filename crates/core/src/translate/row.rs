@@ -21,6 +21,8 @@ pub(super) struct RowPlanner<'a> {
     pub(super) plan: &'a mut Plan,
     /// Whether no other row was planned for the family before.
     pub(super) first: bool,
+    /// Whether labels stay as they are: the family is somebody else's.
+    pub(super) passes: bool,
 }
 
 impl RowPlanner<'_> {
@@ -56,8 +58,8 @@ impl RowPlanner<'_> {
 
     /// A line whose value is the value.
     fn value(&mut self, line: &PageLine<'_>) {
-        let labels = labels(self.row, line.line, line.part);
-        let process = line.line.label("pid").is_some();
+        let labels = labels(self.row, line.line, line.part, self.passes);
+        let process = !self.passes && line.line.label("pid").is_some();
         let Some((slot, known)) = self.slot(&labels, SeriesKind::Value) else {
             return;
         };
@@ -115,7 +117,7 @@ impl RowPlanner<'_> {
         let mut order: Vec<Cumulative<'_>> = Vec::new();
         let mut by_labels: HashMap<Labels<'_>, usize> = HashMap::new();
         for line in &family.lines {
-            let labels = labels(self.row, line.line, line.part);
+            let labels = labels(self.row, line.line, line.part, self.passes);
             let at = *by_labels.entry(labels).or_insert_with_key(|labels| {
                 order.push(Cumulative {
                     labels: labels.clone(),
@@ -216,7 +218,7 @@ impl RowPlanner<'_> {
 
     /// Facts that a line's labels say.
     fn facts(&mut self, line: &PageLine<'_>) -> Vec<Step> {
-        let labels = labels(self.row, line.line, line.part);
+        let labels = labels(self.row, line.line, line.part, self.passes);
         let mut facts: Vec<(Labels<'_>, f64)> = Vec::new();
         match &self.row.output {
             Output::LabelNumber { label, .. } => {
@@ -313,10 +315,12 @@ fn list(text: &str) -> impl Iterator<Item = &str> {
         .filter(|item| !item.is_empty())
 }
 
-/// A line's labels after the row's rules. The process label and empty ones, which mean the same as
-/// none, are gone.
-fn labels<'p>(row: &'p Row, line: &'p Line, part: Part) -> Labels<'p> {
+/// A line's labels after the row's rules. The process label, where the family is not passed through,
+/// and empty ones, which mean the same as none, are gone.
+fn labels<'p>(row: &'p Row, line: &'p Line, part: Part, passes: bool) -> Labels<'p> {
     let part_label = match part {
+        // Without a type, nothing says that the label is a part.
+        _ if passes && !is_cumulative(row.kind) => "",
         Part::Bucket => "le",
         Part::Quantile => "quantile",
         _ => "",
@@ -324,7 +328,7 @@ fn labels<'p>(row: &'p Row, line: &'p Line, part: Part) -> Labels<'p> {
     let mut labels: Labels<'p> = line
         .labels
         .iter()
-        .filter(|(name, _)| &**name != "pid" && &**name != part_label)
+        .filter(|(name, _)| (passes || &**name != "pid") && &**name != part_label)
         .map(|(name, value)| (Cow::Borrowed(&**name), Cow::Borrowed(&**value)))
         .collect();
     for rule in &row.labels {

@@ -1,6 +1,7 @@
 //! The address of a target's page, as a person writes it.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -33,6 +34,7 @@ pub struct Endpoint {
     target: Arc<str>,
     port: u16,
     auth: Auth,
+    addresses: Option<Arc<[SocketAddr]>>,
 }
 
 impl Endpoint {
@@ -69,6 +71,32 @@ impl Endpoint {
         let path = path.strip_suffix('/').unwrap_or(path);
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         format!("{folder}/{name}")
+    }
+
+    /// The same page at these addresses, whatever its name resolves to later: a name that was checked
+    /// cannot become another machine. The name still stands in the request, and the certificate must
+    /// be for it.
+    ///
+    /// ```
+    /// let endpoint: tokenpath_scrape::Endpoint = "vllm-0:8000".parse()?;
+    /// let endpoint = endpoint.at(["10.0.0.7:8000".parse()?]);
+    /// assert_eq!(endpoint.target(), "vllm-0:8000");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn at(mut self, addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
+        self.addresses = Some(addresses.into_iter().collect());
+        self
+    }
+
+    pub(crate) const fn addresses(&self) -> Option<&Arc<[SocketAddr]>> {
+        self.addresses.as_ref()
+    }
+
+    /// The host as it stands in the URL: a name in lower case, an address, an IPv6 address in
+    /// brackets.
+    pub(crate) fn host_text(&self) -> &str {
+        self.url.host_str().unwrap_or_default()
     }
 
     pub(crate) fn shared_target(&self) -> Arc<str> {
@@ -138,6 +166,7 @@ impl FromStr for Endpoint {
             target,
             port,
             auth,
+            addresses: None,
         })
     }
 }

@@ -10,7 +10,8 @@ mod stream;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http_body_util::Empty;
@@ -218,7 +219,10 @@ impl Client {
         Ok(Self {
             auth,
             tls,
-            resolver: Resolver::new(&endpoint.host(), endpoint.port()),
+            resolver: match endpoint.addresses() {
+                Some(addresses) => Resolver::at(Arc::clone(addresses)),
+                None => Resolver::new(&endpoint.host(), endpoint.port()),
+            },
             headers,
             follow_redirects: options.follow_redirects,
             body_limit: options.body_limit,
@@ -460,6 +464,22 @@ impl Client {
     fn lock_idle(&self) -> std::sync::MutexGuard<'_, Option<Connection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The addresses of an endpoint that came from outside. Nothing is sent but to the name server.
+pub(crate) async fn look_up(
+    endpoint: &Endpoint,
+    deadline: Instant,
+) -> Result<Arc<[SocketAddr]>, FetchError> {
+    let resolver = Resolver::foreign(&endpoint.host(), endpoint.port());
+    let answer = match timeout_at(deadline, resolver.addresses()).await {
+        Ok(answer) => answer.map_err(|error| Failure::resolve(&error)),
+        Err(_) => Err(Failure::new(
+            Reason::Timeout,
+            "its name was not resolved in time",
+        )),
+    };
+    answer.map_err(|failure| failure.at(endpoint.shared_target()))
 }
 
 impl fmt::Debug for Client {

@@ -19,12 +19,16 @@ const KEPT: Duration = Duration::from_secs(30);
 /// Threads that may wait for the name server at a time, in the whole process.
 static LOOKUPS: Semaphore = Semaphore::const_new(8);
 
-type Addresses = Arc<[SocketAddr]>;
-type Answer = Result<Addresses, Arc<str>>;
+/// The same for names that come from outside, so that nobody can keep the others waiting.
+static FOREIGN_LOOKUPS: Semaphore = Semaphore::const_new(4);
+
+pub(super) type Addresses = Arc<[SocketAddr]>;
+pub(super) type Answer = Result<Addresses, Arc<str>>;
 
 pub(super) struct Resolver {
     host: Name,
     port: u16,
+    lookups: &'static Semaphore,
     state: Mutex<State>,
 }
 
@@ -50,7 +54,26 @@ impl Resolver {
         Self {
             host,
             port,
+            lookups: &LOOKUPS,
             state: Mutex::new(State::Unknown),
+        }
+    }
+
+    /// Knows these addresses and never asks.
+    pub(super) const fn at(addresses: Addresses) -> Self {
+        Self {
+            host: Name::Address(addresses),
+            port: 0,
+            lookups: &LOOKUPS,
+            state: Mutex::new(State::Unknown),
+        }
+    }
+
+    /// Of a name that comes from outside.
+    pub(super) fn foreign(host: &Host<&str>, port: u16) -> Self {
+        Self {
+            lookups: &FOREIGN_LOOKUPS,
+            ..Self::new(host, port)
         }
     }
 
@@ -90,7 +113,8 @@ impl Resolver {
             State::Asking(asking) => Err(asking.clone()),
             State::Known(..) | State::Unknown => {
                 let (sender, asking) = watch::channel(None);
-                tokio::spawn(look_up(Arc::clone(name), self.port, sender));
+                let looking = look_up(Arc::clone(name), self.port, self.lookups, sender);
+                tokio::spawn(looking);
                 *state = State::Asking(asking.clone());
                 Err(asking)
             }
@@ -102,9 +126,18 @@ impl Resolver {
     }
 }
 
-async fn look_up(name: Arc<str>, port: u16, sender: watch::Sender<Option<Answer>>) {
+async fn look_up(
+    name: Arc<str>,
+    port: u16,
+    lookups: &'static Semaphore,
+    sender: watch::Sender<Option<Answer>>,
+) {
     // Held over the lookup, which outlives every caller's deadline.
-    let _permit = LOOKUPS.acquire().await;
+    let _permit = tokio::select! {
+        permit = lookups.acquire() => permit,
+        // Nobody wants to know any more.
+        () = sender.closed() => return,
+    };
     let answer = match lookup_host((&*name, port)).await {
         Ok(found) => Ok(found.collect::<Addresses>()),
         Err(error) => Err(error.to_string().into()),

@@ -19,6 +19,8 @@ use crate::Instance;
 /// What the runner knows after a reading.
 #[derive(Debug)]
 pub struct Reading {
+    /// Which reading of its source it is, counted from 1.
+    pub number: u64,
     /// What the source said; empty where the reading failed.
     pub snapshot: Snapshot,
     /// The constant labels of its series: who it is, the operator's, and those for which the source
@@ -68,6 +70,8 @@ struct State {
     last: Option<Arc<Reading>>,
     /// The one before, for its memory; only where sources are read in the background.
     spare: Option<Arc<Reading>>,
+    /// Readings begun.
+    begun: u64,
     totals: Totals,
     logged: Option<(Reason, Instant)>,
 }
@@ -163,6 +167,20 @@ impl Cell {
         &self.reader.labels
     }
 
+    /// Puts the newest reading in the place of one that succeeded and that another page has overtaken.
+    pub(super) fn renew(&self, outcome: &mut Outcome) {
+        let Some(known) = outcome.success() else {
+            return;
+        };
+        let state = self.reader.lock();
+        if let Some(last) = &state.last
+            && last.number > known.number
+            && last.result.is_ok()
+        {
+            outcome.0 = Some(Arc::clone(last));
+        }
+    }
+
     pub(super) fn totals(&self) -> Totals {
         self.reader.lock().totals.clone()
     }
@@ -238,6 +256,8 @@ impl Reader {
         }
         let (done, flight) = watch::channel(None);
         state.flight = Some(flight.clone());
+        state.begun += 1;
+        let number = state.begun;
         // The snapshot of a reading before is written again where no page holds it any more. In the
         // background the last one is still wanted, so it is the one before that.
         let snapshot = if self.options.interval.is_some() {
@@ -256,7 +276,7 @@ impl Reader {
         drop(state);
         let reader = Arc::clone(self);
         tokio::spawn(async move {
-            let reading = Arc::new(reader.read(snapshot, deadline).await);
+            let reading = Arc::new(reader.read(number, snapshot, deadline).await);
             let mut state = reader.lock();
             state.record(reader.source.id(), &reading);
             state.flight = None;
@@ -293,7 +313,12 @@ impl Reader {
     }
 
     /// One reading, whatever the source does: returns, fails, hangs or panics.
-    async fn read(self: &Arc<Self>, mut snapshot: Snapshot, deadline: Instant) -> Reading {
+    async fn read(
+        self: &Arc<Self>,
+        number: u64,
+        mut snapshot: Snapshot,
+        deadline: Instant,
+    ) -> Reading {
         let (source, options) = (&self.source, &self.options);
         let start = Instant::now();
         let reader = Arc::clone(self);
@@ -341,6 +366,7 @@ impl Reader {
             }
         }
         Reading {
+            number,
             labels: self.labels_for(&snapshot),
             snapshot,
             elapsed: start.elapsed(),

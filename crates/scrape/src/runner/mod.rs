@@ -9,13 +9,14 @@ mod families;
 mod own;
 mod process;
 mod provider;
-mod selection;
+mod rollups;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
+pub use tokenpath_core::Selection;
 use tokenpath_core::dialect::Spoken;
 use tokenpath_core::exposition::{Encoder, Format, Part};
 use tokenpath_core::{BoxSource, Desc, LabelSet, Snapshot, Source, SourceId};
@@ -25,7 +26,8 @@ use crate::Instance;
 use cell::{Cell, Outcome};
 pub use cell::{Reading, SourceStatus};
 pub use families::{build_info_name, own_families};
-pub use selection::Selection;
+pub use rollups::RollUpOptions;
+use rollups::{RollUps, part};
 
 /// How one source is read, and what its series carry.
 #[derive(Clone, Debug, Default)]
@@ -151,10 +153,12 @@ pub struct Exporter {
     started: SystemTime,
     instance: Instance,
     reload: Mutex<Option<Reload>>,
+    roll_ups: Mutex<RollUps>,
 }
 
 /// The sources at one moment, shared with the pages that are made of them.
-type Cells = Arc<[(SourceKey, Arc<Cell>)]>;
+type Cells = Arc<[Member]>;
+type Member = (SourceKey, Arc<Cell>);
 
 /// A source of an [`Exporter`], for taking it out again. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -173,6 +177,8 @@ struct Speaker {
     encoder: Encoder,
     own: Snapshot,
     page: Vec<u8>,
+    /// Families that were not on the page before: logged when there are more.
+    refused: u64,
 }
 
 impl Default for Exporter {
@@ -199,6 +205,7 @@ impl Exporter {
             started: SystemTime::now(),
             instance: Instance::fresh(),
             reload: Mutex::new(None),
+            roll_ups: Mutex::default(),
         }
     }
 
@@ -265,6 +272,16 @@ impl Exporter {
         }
     }
 
+    /// Rolls up in these ways from the next page on, over the sources alone. A roll-up that was there
+    /// before goes on: its sums do not begin anew. One that is given twice counts once.
+    pub fn roll_up(&self, roll_ups: impl IntoIterator<Item = RollUpOptions>) {
+        self.lock_roll_ups().set(roll_ups);
+    }
+
+    fn lock_roll_ups(&self) -> MutexGuard<'_, RollUps> {
+        self.roll_ups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes note of how the configuration was read: `tokenpath_config_last_reload_successful` and
     /// the time of the last success. Without this, pages have neither.
     pub fn reloaded(&self, successful: bool) {
@@ -326,29 +343,79 @@ impl Exporter {
         for flight in flights {
             outcomes.push(flight.outcome(deadline).await);
         }
-        self.speak(format, &cells, &outcomes)
+        self.speak(format, &cells, &mut outcomes)
     }
 
-    fn speak(&self, format: Format, cells: &Cells, outcomes: &[Outcome]) -> Vec<u8> {
+    /// Reads a source that is not one of the exporter's, once, and writes a page of it alone: what it
+    /// said and how it is, in the same dialects. Counters of our own state begin with this reading;
+    /// roll-ups are over the exporter's sources and not here.
+    pub async fn page_of(
+        &self,
+        source: BoxSource,
+        options: SourceOptions,
+        format: Format,
+        deadline: Instant,
+    ) -> Vec<u8> {
+        let options = SourceOptions {
+            interval: None,
+            ..options
+        };
+        let cell = Cell::new(source, options, self.instance);
+        // It ends a little earlier than the page, which is to say that it took too long.
+        let left = deadline.saturating_duration_since(Instant::now());
+        let flight = cell.for_page(deadline - left / 20);
+        let outcome = flight.outcome(deadline).await;
+        let mut own = Snapshot::new();
+        own::write_one(&mut own, &cell, &outcome);
+        let nothing = LabelSet::default();
+        let mut parts = Vec::with_capacity(2);
+        parts.extend(outcome.success().map(part));
+        parts.push(Part {
+            snapshot: &own,
+            labels: &nothing,
+        });
+        let mut page = Vec::new();
+        Encoder::with_dialects(format, self.spoken()).encode(&parts, &mut page);
+        page
+    }
+
+    fn speak(&self, format: Format, cells: &Cells, outcomes: &mut [Outcome]) -> Vec<u8> {
         let reload = *self.reload.lock().unwrap_or_else(PoisonError::into_inner);
+        // Held until the page is written: the next page writes other sums.
+        let mut roll_ups = Some(self.lock_roll_ups()).filter(|roll_ups| !roll_ups.is_empty());
+        if let Some(roll_ups) = &mut roll_ups {
+            roll_ups.renew(cells, outcomes);
+        }
         let speaker = &self.speakers[usize::from(format == Format::OpenMetrics100)];
         let mut speaker = speaker.lock().unwrap_or_else(PoisonError::into_inner);
-        let Speaker { encoder, own, page } = &mut *speaker;
+        let Speaker {
+            encoder,
+            own,
+            page,
+            refused,
+        } = &mut *speaker;
         own.clear();
         own::write(own, cells, outcomes, self.started, reload);
         let nothing = LabelSet::default();
-        let mut parts = Vec::with_capacity(outcomes.len() + 1);
-        for reading in outcomes.iter().filter_map(Outcome::success) {
-            parts.push(Part {
-                snapshot: &reading.snapshot,
-                labels: &reading.labels,
-            });
-        }
-        parts.push(Part {
+        let ours = Part {
             snapshot: own,
             labels: &nothing,
-        });
-        encoder.encode(&parts, page);
+        };
+        if let Some(roll_ups) = &mut roll_ups {
+            roll_ups.run(outcomes, ours, |parts| encoder.encode(parts, page));
+        } else {
+            let mut parts = Vec::with_capacity(outcomes.len() + 1);
+            parts.extend(outcomes.iter().filter_map(Outcome::success).map(part));
+            parts.push(ours);
+            encoder.encode(&parts, page);
+        }
+        let families = encoder.refused().families;
+        if families > std::mem::replace(refused, families) {
+            tracing::warn!(
+                families,
+                "families of sources are not on the page: another one has their name, and another type or meaning"
+            );
+        }
         page.clone()
     }
 }
@@ -359,6 +426,7 @@ fn speakers(spoken: &Spoken) -> [Mutex<Speaker>; 2] {
             encoder: Encoder::with_dialects(format, spoken.clone()),
             own: Snapshot::new(),
             page: Vec::new(),
+            refused: 0,
         })
     })
 }

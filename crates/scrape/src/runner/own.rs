@@ -22,8 +22,7 @@ pub(super) fn write(
     started: SystemTime,
     reload: Option<Reload>,
 ) {
-    out.family(&BUILD_INFO)
-        .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
+    write_build(out);
     if let Some(reload) = reload {
         out.family(&CONFIG_SUCCESSFUL)
             .sample(&[], f64::from(reload.successful));
@@ -33,17 +32,28 @@ pub(super) fn write(
         }
     }
     for ((_, cell), outcome) in cells.iter().zip(outcomes) {
-        let labels: Vec<Label<'_>> = cell.labels().iter().collect();
-        write_source(out, &labels, cell, outcome);
+        write_source(out, cell, outcome);
     }
     write_process(out, started);
+}
+
+/// Fills a cleared snapshot with what is known of one source, and who says so.
+pub(super) fn write_one(out: &mut Snapshot, cell: &Cell, outcome: &Outcome) {
+    write_build(out);
+    write_source(out, cell, outcome);
+}
+
+fn write_build(out: &mut Snapshot) {
+    out.family(&BUILD_INFO)
+        .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
 }
 
 #[expect(
     clippy::cast_precision_loss,
     reason = "counts are exact up to 2^53, as the model says"
 )]
-fn write_source(out: &mut Snapshot, labels: &[Label<'_>], cell: &Cell, outcome: &Outcome) {
+fn write_source(out: &mut Snapshot, cell: &Cell, outcome: &Outcome) {
+    let labels: &[Label<'_>] = &cell.labels().iter().collect::<Vec<_>>();
     let totals = cell.totals();
     out.family(&UP).sample(labels, f64::from(outcome.is_up()));
     if let Some(reading) = outcome.reading() {

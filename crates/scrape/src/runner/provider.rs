@@ -1,9 +1,10 @@
 //! An [`Exporter`] gives the `/metrics` service its pages.
 
 use bytes::Bytes;
+use tokenpath_core::BoxSource;
 use tokenpath_core::exposition::Format;
 
-use super::{Exporter, SourceStatus};
+use super::{Exporter, SourceOptions, SourceStatus};
 use crate::Instance;
 use crate::server::{
     Landing, LandingSource, PageError, PageProvider, PageRequest, ServedFormat, SourceState,
@@ -11,11 +12,19 @@ use crate::server::{
 
 impl PageProvider for Exporter {
     async fn page(&self, request: PageRequest) -> Result<Bytes, PageError> {
-        let format = match request.format {
-            ServedFormat::Text004 => Format::Text004,
-            ServedFormat::OpenMetrics100 => Format::OpenMetrics100,
-        };
+        let format = format(&request);
         Ok(self.page(format, request.deadline).await.into())
+    }
+
+    async fn probe(
+        &self,
+        source: BoxSource,
+        options: SourceOptions,
+        request: PageRequest,
+    ) -> Result<Bytes, PageError> {
+        let format = format(&request);
+        let page = self.page_of(source, options, format, request.deadline);
+        Ok(page.await.into())
     }
 
     fn landing(&self) -> Landing {
@@ -33,6 +42,13 @@ impl PageProvider for Exporter {
 
     fn instance(&self) -> Option<Instance> {
         Some(self.instance)
+    }
+}
+
+const fn format(request: &PageRequest) -> Format {
+    match request.format {
+        ServedFormat::Text004 => Format::Text004,
+        ServedFormat::OpenMetrics100 => Format::OpenMetrics100,
     }
 }
 

@@ -1,9 +1,11 @@
 //! The `/metrics` service: [`MetricsService`] answers requests, [`Server`] runs it on listeners,
 //! [`bind`] opens them.
 
+mod allow;
 mod landing;
 mod listen;
 mod negotiate;
+mod probe;
 mod service;
 mod stream;
 
@@ -31,9 +33,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use self::stream::{Activity, Limits, Phase, TimedStream};
 
+pub use self::allow::{AllowList, Network};
 pub use self::landing::{Landing, LandingSource, SourceState};
 pub use self::listen::{BindError, ListenAddress, ListenAddressError, bind};
 pub use self::negotiate::ServedFormat;
+pub use self::probe::{DEFAULT_PROBES_MAX, Module, ProbeOptions, Probes};
 pub use self::service::{
     MetricsService, PageError, PageProvider, PageRequest, ServiceOptions, TelemetryPathError,
 };

@@ -17,13 +17,16 @@ use flate2::write::GzEncoder;
 use http_body_util::Full;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
+use tokenpath_core::BoxSource;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use crate::instance::{self, Instance};
+use crate::runner::SourceOptions;
 
 use super::landing::Landing;
 use super::negotiate::{ServedFormat, scrape_timeout, wants_gzip};
+use super::probe::{PROBE, Probe, Probes, Refusal};
 
 /// Longer paths name nothing that is here. What is longer than its buffer, the server refuses.
 const URI_LIMIT: usize = 8 * 1024;
@@ -53,6 +56,24 @@ pub trait PageProvider: Send + Sync + 'static {
     /// Where there can be no page at all. A source that is down is no error, it is on the page.
     fn page(&self, request: PageRequest) -> impl Future<Output = Result<Bytes, PageError>> + Send;
 
+    /// The page of a source that is not one of the provider's, read once, for `/probe`.
+    ///
+    /// As with [`page`](Self::page), it returns by the deadline. A provider that does not say how to
+    /// answers all probes with a 503.
+    ///
+    /// # Errors
+    ///
+    /// Where there can be no page at all. That the source is down is no error, it is on the page.
+    fn probe(
+        &self,
+        source: BoxSource,
+        options: SourceOptions,
+        request: PageRequest,
+    ) -> impl Future<Output = Result<Bytes, PageError>> + Send {
+        drop((source, options, request));
+        async { Err(PageError::unavailable("targets cannot be probed here")) }
+    }
+
     /// What the landing page shows. No I/O.
     fn landing(&self) -> Landing;
 
@@ -70,6 +91,15 @@ pub trait PageProvider: Send + Sync + 'static {
 impl<P: PageProvider> PageProvider for Arc<P> {
     fn page(&self, request: PageRequest) -> impl Future<Output = Result<Bytes, PageError>> + Send {
         P::page(self, request)
+    }
+
+    fn probe(
+        &self,
+        source: BoxSource,
+        options: SourceOptions,
+        request: PageRequest,
+    ) -> impl Future<Output = Result<Bytes, PageError>> + Send {
+        P::probe(self, source, options, request)
     }
 
     fn landing(&self) -> Landing {
@@ -147,7 +177,8 @@ pub struct TelemetryPathError {
     what: &'static str,
 }
 
-/// Answers `GET` and `HEAD` for the telemetry path, `/`, `/healthz` and `/readyz`.
+/// Answers `GET` and `HEAD` for the telemetry path, `/`, `/healthz` and `/readyz`, and for `/probe`
+/// where that is [on](Self::probes).
 ///
 /// Cheap to clone. It is a hyper `Service`, and [`handle`](Self::handle) is the same as a function,
 /// for servers of another kind.
@@ -183,6 +214,7 @@ pub struct TelemetryPathError {
 /// ```
 pub struct MetricsService<P> {
     inner: Arc<Inner<P>>,
+    probes: Option<Arc<Probes>>,
 }
 
 struct Inner<P> {
@@ -195,6 +227,7 @@ impl<P> Clone for MetricsService<P> {
     fn clone(&self) -> Self {
         Self {
             inner: Arc::clone(&self.inner),
+            probes: self.probes.clone(),
         }
     }
 }
@@ -217,7 +250,7 @@ impl<P: PageProvider> MetricsService<P> {
         let path = &options.telemetry_path;
         let what = if !path.starts_with('/') {
             Some("it must begin with a slash")
-        } else if path == HEALTH || path == READY {
+        } else if [HEALTH, READY, PROBE].contains(&path.as_str()) {
             Some("this path is taken")
         } else if !path
             .bytes()
@@ -238,7 +271,15 @@ impl<P: PageProvider> MetricsService<P> {
                 options,
                 scrapes,
             }),
+            probes: None,
         })
+    }
+
+    /// Answers `/probe` too, as far as the probes are on.
+    #[must_use]
+    pub fn probes(mut self, probes: Arc<Probes>) -> Self {
+        self.probes = Some(probes);
+        self
     }
 
     /// The provider.
@@ -264,7 +305,9 @@ impl<P: PageProvider> MetricsService<P> {
         let options = &self.inner.options;
         let path = parts.uri.path();
         let is_telemetry = path == options.telemetry_path;
-        if !is_telemetry && !matches!(path, "/" | HEALTH | READY) {
+        let probes = self.probes.as_ref().filter(|_| path == PROBE);
+        let probes = probes.and_then(|probes| Some((probes, probes.options()?)));
+        if !is_telemetry && probes.is_none() && !matches!(path, "/" | HEALTH | READY) {
             let message = format!(
                 "nothing here; the metrics are at {}\n",
                 options.telemetry_path
@@ -278,12 +321,19 @@ impl<P: PageProvider> MetricsService<P> {
                 .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
             return answer;
         }
-        if is_telemetry {
+        if is_telemetry || probes.is_some() {
             let own = self.inner.provider.instance();
             if own.is_some_and(|own| own.sent(&parts.headers)) {
                 return text(instance::LOOP, "an exporter cannot read itself\n");
             }
-            return self.scrape(&parts.headers).await;
+            let Some((probes, allowed)) = probes else {
+                return self.scrape(&parts.headers).await;
+            };
+            let probe = Probe::parse(parts.uri.query().unwrap_or_default(), allowed);
+            return match probe {
+                Ok(probe) => self.probe(probes, probe, &parts.headers).await,
+                Err(refusal) => refused(refusal),
+            };
         }
         match path {
             HEALTH => text(StatusCode::OK, "ok\n"),
@@ -307,20 +357,66 @@ impl<P: PageProvider> MetricsService<P> {
         let deadline = Instant::now() + time_for_page(scrape_timeout(headers), options);
         let page = provider.page(PageRequest { format, deadline });
         // Half of the offset is for a provider that is late, half for the way back.
-        let page = match timeout_at(deadline + options.timeout_offset / 2, caught(page)).await {
-            Ok(Some(Ok(page))) => page,
-            Ok(Some(Err(PageError { message, status }))) => {
+        match timeout_at(deadline + options.timeout_offset / 2, caught(page)).await {
+            Ok(page) => self.answer(page, format, headers),
+            Err(_) => overloaded("the page was not complete in time\n"),
+        }
+    }
+
+    /// Reads a target that was asked for.
+    async fn probe(
+        &self,
+        probes: &Probes,
+        probe: Probe,
+        headers: &HeaderMap,
+    ) -> Response<Full<Bytes>> {
+        let Some(permit) = probes.begin() else {
+            return overloaded("too many probes at once\n");
+        };
+        let options = &self.inner.options;
+        let format = ServedFormat::negotiate(headers);
+        let time = time_for_page(scrape_timeout(headers), options).min(probe.timeout());
+        let request = PageRequest {
+            format,
+            deadline: Instant::now() + time,
+        };
+        let inner = Arc::clone(&self.inner);
+        // A task of its own that holds the permit: whoever asks and hangs up again and again gets no
+        // more readings at once than one who waits.
+        let probing = tokio::spawn(async move {
+            let _permit = permit;
+            let (source, options) = probe.source(request.deadline).await?;
+            Ok(caught(inner.provider.probe(source, options, request)).await)
+        });
+        match timeout_at(request.deadline + options.timeout_offset / 2, probing).await {
+            Ok(Ok(Ok(page))) => self.answer(page, format, headers),
+            Ok(Ok(Err(refusal))) => refused(refusal),
+            Ok(Err(_)) => self.answer(None, format, headers),
+            Err(_) => overloaded("the page was not complete in time\n"),
+        }
+    }
+
+    /// A page, or why there is none; nothing where making it panicked.
+    fn answer(
+        &self,
+        page: Option<Result<Bytes, PageError>>,
+        format: ServedFormat,
+        headers: &HeaderMap,
+    ) -> Response<Full<Bytes>> {
+        let options = &self.inner.options;
+        let page = match page {
+            Some(Ok(page)) => page,
+            Some(Err(PageError { message, status })) => {
                 return if status == StatusCode::SERVICE_UNAVAILABLE {
                     overloaded(format!("{message}\n"))
                 } else {
                     text(status, format!("{message}\n"))
                 };
             }
-            Ok(None) => {
+            None => {
                 tracing::error!("making the page panicked");
                 return text(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n");
             }
-            Err(_) => return overloaded("the page was not complete in time\n"),
         };
         let packed = page.len() >= options.gzip_min_bytes && wants_gzip(headers);
         let page = if packed { gzip(&page) } else { page };
@@ -399,6 +495,10 @@ fn gzip(page: &[u8]) -> Bytes {
     encoder.finish().unwrap_or_default().into()
 }
 
+fn refused(Refusal { status, message }: Refusal) -> Response<Full<Bytes>> {
+    text(status, format!("{message}\n"))
+}
+
 fn overloaded(message: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, message);
     answer
@@ -467,6 +567,7 @@ mod tests {
             ("", false),
             ("/healthz", false),
             ("/readyz", false),
+            ("/probe", false),
             ("/a?b", false),
             ("/a b", false),
             ("/\"><b>", false),

@@ -27,7 +27,7 @@ use super::Format;
 use crate::dialect::Spoken;
 use crate::{LabelSet, ShapeId, Snapshot};
 
-pub(crate) use labels::Labels as SeriesLabels;
+pub(crate) use labels::{Labels as SeriesLabels, legal_metric_name};
 pub use refused::Refused;
 
 /// What one source says, with the labels that all its series get.

@@ -52,7 +52,8 @@ impl PagePlan {
             // In a part, what stands in for something comes behind it.
             let key = |at: &At| {
                 let block = block(at);
-                (&*block.name, !block.is_own_name, at.part, block.rank)
+                let giver = (!block.is_own_name, block.is_foreign);
+                (&*block.name, giver, at.part, block.rank)
             };
             key(a).cmp(&key(b))
         });

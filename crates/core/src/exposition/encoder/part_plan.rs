@@ -57,6 +57,8 @@ pub(super) struct Block {
     pub(super) help: Box<str>,
     /// Whether the name is the canonical one: then it wins over what a dialect says.
     pub(super) is_own_name: bool,
+    /// Whether the name is upstream's: then everyone else who has it wins.
+    pub(super) is_foreign: bool,
     /// Which quantity of several this is; those of a higher rank stand in for it.
     pub(super) rank: usize,
     /// The quantity of the lowest rank: what the family is known by.
@@ -118,7 +120,7 @@ impl PartPlan {
                 has_own_name |= spoken.is_canonical() && target.is_own_name();
                 render.target(family, target, rank);
             }
-            if spoken.is_canonical() && !has_own_name {
+            if (spoken.is_canonical() || desc.is_foreign()) && !has_own_name {
                 render.canonical(family);
             }
         }
@@ -160,7 +162,8 @@ impl<'a> Render<'a> {
         let desc = family.desc();
         let quantity = Quantity::Family(Cow::Owned(desc.name().to_owned()));
         let mut block = self.block(desc, desc.name(), desc.kind(), quantity, 1.0, desc.help());
-        block.is_own_name = true;
+        block.is_own_name = !desc.is_foreign();
+        block.is_foreign = desc.is_foreign();
         for series in family.series() {
             self.series(&mut block, series, &[Voice::default()], None);
         }
@@ -252,6 +255,7 @@ impl<'a> Render<'a> {
             unit: if is_scaled { Unit::None } else { desc.unit() },
             help: help.into(),
             is_own_name: false,
+            is_foreign: false,
             rank: 0,
             quantity,
             factor,

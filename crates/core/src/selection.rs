@@ -1,9 +1,10 @@
 //! Which families are kept: an allow list and a deny list of names.
 
-/// Which families of a source are kept. A name, or the beginning of names followed by `*`.
+/// Which families are meant, of a source or for a roll-up. A name, or the beginning of names followed
+/// by `*`.
 ///
 /// ```
-/// use tokenpath_scrape::runner::Selection;
+/// use tokenpath_core::Selection;
 ///
 /// let selection = Selection::new(["llm_*"], ["llm_vllm_*"]);
 /// assert!(selection.keeps("llm_requests_running"));
