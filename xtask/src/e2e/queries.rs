@@ -10,7 +10,7 @@ use tokenpath_core::exposition::{Format, check};
 
 use super::demo::{Demo, OPENMETRICS};
 use super::page;
-use super::prometheus::Prometheus;
+use super::prometheus::{Prometheus, Scrape};
 use crate::cargo;
 use crate::report::{Report, Result, Verdict, ensure, passed};
 use crate::tests::Binaries;
@@ -32,9 +32,6 @@ const INCIDENT: &str = "tenant-flood";
 
 /// A rate needs two scrapes; the rest is for machines that are busy.
 const LIMIT: Duration = Duration::from_secs(120);
-
-/// A page of all dialects takes a while on a busy machine.
-const INTERVAL_SECONDS: u64 = 3;
 
 pub(crate) fn run(binaries: &Binaries, report: &mut Report) {
     report.heading("end to end: the queries of the documents");
@@ -110,7 +107,14 @@ fn ask_all(demo: &Demo, folder: &Path) -> Result<Verdict> {
         serde_json::from_str(&std::fs::read_to_string(folder.join("queries.json"))?)?;
     let (queries, rules) = read(&listed)?;
     let all = queries.len();
-    let mut prometheus = Prometheus::with_rules(demo.address, INTERVAL_SECONDS, &rules)?;
+    let folder = cargo::target_folder().join("queries");
+    std::fs::create_dir_all(&folder)?;
+    std::fs::write(folder.join("documents.yml"), rules)?;
+    let mut prometheus = Prometheus::start(&Scrape {
+        name: "queries",
+        target: demo.address,
+        rules: Some(&folder),
+    })?;
     let start = Instant::now();
     let mut open: Vec<(Query, String)> = queries
         .into_iter()
@@ -122,8 +126,13 @@ fn ask_all(demo: &Demo, folder: &Path) -> Result<Verdict> {
         for (query, _) in open {
             match prometheus.ask_once(&query.expression) {
                 Ok(series) if series.iter().any(|one| one.value.is_finite()) => {}
-                Ok(series) if series.is_empty() => still.push((query, "no series".to_owned())),
-                Ok(series) => still.push((query, format!("{} series, no number", series.len()))),
+                Ok(series) => {
+                    let what = match series.first() {
+                        None => "no series".to_owned(),
+                        Some(one) => format!("no number for {}", one.labels()),
+                    };
+                    still.push((query, what));
+                }
                 Err(error) => still.push((query, error.to_string())),
             }
         }
