@@ -65,6 +65,14 @@ pub(crate) fn alertmanager() -> std::result::Result<(), String> {
     apt_install(&["prometheus-alertmanager"])
 }
 
+/// kubectl, which has kustomize inside.
+pub(crate) fn kubectl() -> std::result::Result<(), String> {
+    if is_installed("kubectl") {
+        return Ok(());
+    }
+    apt_install(&["kubernetes-client"])
+}
+
 /// A busybox that needs no library.
 pub(crate) fn static_busybox() -> std::result::Result<PathBuf, String> {
     if !is_installed("busybox") {

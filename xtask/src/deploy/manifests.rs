@@ -41,8 +41,8 @@ pub(super) fn run(programs: &Programs, checkers: Checkers<'_>, report: &mut Repo
     report.heading("deploy: Kubernetes");
     let mut built = None;
     report.check("kustomize builds each folder", || {
-        if !tools::is_installed("kubectl") {
-            return Ok(Verdict::Skipped("please install kubectl".to_owned()));
+        if let Err(why) = tools::kubectl() {
+            return Ok(Verdict::Skipped(why));
         }
         let files = build()?;
         let seen = format!("{} folders", files.len());
