@@ -29,14 +29,75 @@ pub(crate) fn value_at(page: &[u8], from: usize, to: usize) -> Result<f64, Numbe
     }
 }
 
-/// `digits` and `digits.0`, which is most of what engines send: exact without rounding up to 2^53.
-/// (Casts go through `i64`, for which machines have an instruction.)
+/// The same for a text that [`value`] takes, as was found before.
 #[inline(always)]
+pub(crate) fn known(page: &[u8], from: usize, to: usize) -> f64 {
+    match small_integer(page, from, to) {
+        Some(value) => value,
+        None => known_decimal(page.get(from..to).unwrap_or_default()),
+    }
+}
+
+#[inline(never)]
+fn known_decimal(text: &[u8]) -> f64 {
+    decimal(text).expect("the text was taken for a value when its line was")
+}
+
+/// `digits` and `digits.0`, which is most of what engines send: exact without rounding up to 2^53.
+#[inline(always)]
+fn small_integer(page: &[u8], from: usize, to: usize) -> Option<f64> {
+    let before = page.get(..to).and_then(|before| before.last_chunk::<8>());
+    let (Some(before), bytes @ 1..=8) = (before, to.wrapping_sub(from)) else {
+        return longer_integer(page, from, to);
+    };
+    let bits = 8 * bytes as u32;
+    let text = u64::from_le_bytes(*before) >> (64 - bits) << (64 - bits);
+    short_integer(text, bits).map(f64::from)
+}
+
+/// `digits` or `digits.0` in the upper `bits` of a word whose lowest byte is the first of the text;
+/// nothing in the lower ones.
+#[inline(always)]
+pub(crate) const fn short_integer(text: u64, bits: u32) -> Option<u32> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const ZEROS: u64 = ONES * b'0' as u64;
+    /// `.0`, the point in the lower byte.
+    const POINT_ZERO: u64 = 0x302e;
+    let (text, bits) = if text >> 48 == POINT_ZERO {
+        (text << 16, bits - 16)
+    } else {
+        (text, bits)
+    };
+    if bits == 0 {
+        return None;
+    }
+    let digits = text ^ (ZEROS << (64 - bits));
+    // No byte above 9: none has its high bit, and none gets it by adding 118.
+    if (digits | digits.wrapping_add(ONES * 118)) & (ONES << 7) != 0 {
+        return None;
+    }
+    Some(eight(digits))
+}
+
+/// Eight digits, the first one in the lowest byte.
+#[inline(always)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a number of eight digits is below 2^32"
+)]
+const fn eight(digits: u64) -> u32 {
+    let twos = (digits * 10 + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (twos * 100 + (twos >> 16)) & 0x0000_ffff_0000_ffff;
+    (fours * 10_000 + (fours >> 32)) as u32
+}
+
+/// The same for up to 15 digits, and at the beginning of a page.
+#[inline(never)]
 #[expect(
     clippy::cast_precision_loss,
     reason = "at most 15 digits: below 2^53, so the cast is exact"
 )]
-fn small_integer(page: &[u8], from: usize, to: usize) -> Option<f64> {
+fn longer_integer(page: &[u8], from: usize, to: usize) -> Option<f64> {
     let to = if page.get(from..to)?.ends_with(b".0") {
         to - 2
     } else {

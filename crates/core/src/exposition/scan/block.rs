@@ -28,18 +28,18 @@ pub(super) struct Classes {
 /// What a metadata line needs to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Few {
-    pub(super) space: u64,
     pub(super) newline: u64,
     pub(super) backslash: u64,
     pub(super) high: u64,
 }
 
-/// What the end of a string needs to know.
+/// What a value needs to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct String {
-    pub(super) quote: u64,
-    /// Newlines, backslashes, anything above 0x7f.
-    pub(super) unusual: u64,
+pub(super) struct Value {
+    /// Blanks, control characters, anything above 0x7f: no value has one of these.
+    pub(super) ends: u64,
+    /// `0` to `9`
+    pub(super) digit: u64,
 }
 
 /// How masks are made. Every implementation gives the same masks.
@@ -48,8 +48,14 @@ pub(super) trait Block: Copy {
 
     fn few(self, bytes: &[u8; 64]) -> Few;
 
-    /// What a string's end needs to know.
-    fn string(self, bytes: &[u8; 64]) -> String;
+    fn value(self, bytes: &[u8; 64]) -> Value;
+
+    /// Where a block has quotes.
+    fn quotes(self, bytes: &[u8; 64]) -> u64;
+
+    /// What an ordinary string ends before: quotes, backslashes, control characters, anything above
+    /// 0x7f.
+    fn string_ends(self, bytes: &[u8; 64]) -> u64;
 
     /// Where two blocks are equal.
     fn equal(self, a: &[u8; 64], b: &[u8; 64]) -> u64;
@@ -155,12 +161,24 @@ impl Block for Portable {
     }
 
     #[inline(always)]
-    fn string(self, bytes: &[u8; 64]) -> String {
+    fn value(self, bytes: &[u8; 64]) -> Value {
         let words = words(bytes);
-        String {
-            quote: mask(&words, |w| equal(w, b'"')),
-            unusual: mask(&words, |w| equal(w, b'\n') | equal(w, b'\\') | w & HIGH),
+        Value {
+            ends: mask(&words, |w| within(w, 0, b' ') | w & HIGH),
+            digit: mask(&words, |w| within(w, b'0', b'9')),
         }
+    }
+
+    #[inline(always)]
+    fn quotes(self, bytes: &[u8; 64]) -> u64 {
+        mask(&words(bytes), |w| equal(w, b'"'))
+    }
+
+    #[inline(always)]
+    fn string_ends(self, bytes: &[u8; 64]) -> u64 {
+        mask(&words(bytes), |w| {
+            equal(w, b'"') | equal(w, b'\\') | within(w, 0, 0x1f) | w & HIGH
+        })
     }
 
     #[inline(always)]
@@ -177,7 +195,6 @@ impl Block for Portable {
     fn few(self, bytes: &[u8; 64]) -> Few {
         let words = words(bytes);
         Few {
-            space: mask(&words, |w| equal(w, b' ')),
             newline: mask(&words, |w| equal(w, b'\n')),
             backslash: mask(&words, |w| equal(w, b'\\')),
             high: mask(&words, |w| w & HIGH),
@@ -216,21 +233,22 @@ pub(super) mod tests {
             let want = naive(&bytes);
             assert_eq!(block.classes(&bytes), want, "{shift}");
             let few = Few {
-                space: want.space,
                 newline: want.newline,
                 backslash: want.backslash,
                 high: want.high,
             };
             assert_eq!(block.few(&bytes), few, "{shift}");
-            let unusual = want.newline | want.backslash | want.high;
-            assert_eq!(
-                block.string(&bytes),
-                String {
-                    quote: want.quote,
-                    unusual
-                },
-                "{shift}"
-            );
+            let among = |f: &dyn Fn(u8) -> bool| {
+                bytes.iter().rev().fold(0, |m, b| m << 1 | u64::from(f(*b)))
+            };
+            let value = Value {
+                ends: among(&|b| b <= b' ' || b >= 0x80),
+                digit: want.digit,
+            };
+            assert_eq!(block.value(&bytes), value, "{shift}");
+            let ends = among(&|b| b < b' ' || b >= 0x80 || b == b'"' || b == b'\\');
+            assert_eq!(block.string_ends(&bytes), ends, "{shift}");
+            assert_eq!(block.quotes(&bytes), want.quote, "{shift}");
             assert_eq!(quotes(&bytes), want.quote, "{shift}");
             let mut other = bytes;
             let at = usize::from(shift) % 64;

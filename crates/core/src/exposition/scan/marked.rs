@@ -1,13 +1,15 @@
 //! A line together with where its parts are: cut without searching, or checking, again.
 
 use crate::exposition::entry::Labels;
+use crate::exposition::number;
 use crate::exposition::text::{Escapes, Text};
 
 /// A sample's line and the places to cut it at.
 ///
 /// Invariant: `text` begins with a series; `series` is its length, and `name_at..name_end` its name,
-/// without quotes. `exemplar` is where the exemplar's brace is, or the length of `text`. All of these
-/// are in bounds, in order, and at character boundaries. Where `marks` is `Quotes`, the series is of
+/// without quotes. `value_at..value_end` is the value, behind the series; it was found to be one.
+/// `exemplar` is where the exemplar's brace is, or the length of `text`. All of these
+/// are in bounds, in order, and at character boundaries. Where `marks` is not `Nothing`, the series is of
 /// the form `name{label="value",label="value"}`, with `labels` labels, behind a name that ends at
 /// `name_end`; `quotes` has a bit for each quote within its first 128 bytes that opens or closes a
 /// string, and behind those every quote does.
@@ -18,6 +20,8 @@ pub(crate) struct Line<'a> {
     series: usize,
     name_at: usize,
     name_end: usize,
+    value_at: usize,
+    value_end: usize,
     exemplar: usize,
     labels: usize,
     marks: Marks,
@@ -26,7 +30,7 @@ pub(crate) struct Line<'a> {
 /// What is known of a label set. A word wide, as `Escapes` is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
-enum Marks {
+pub(super) enum Marks {
     /// Its quotes, and that no backslash is in it.
     Quotes,
     /// Its quotes.
@@ -40,64 +44,87 @@ enum Marks {
 pub(crate) struct Places {
     pub(crate) series: usize,
     pub(crate) name: (usize, usize),
+    pub(crate) value: (usize, usize),
     pub(crate) exemplar: Option<usize>,
     pub(crate) labels: usize,
 }
 
 impl<'a> Line<'a> {
-    /// A line of any form; `None` where a place is not in order, in bounds, or a boundary.
+    /// A line of any form, whose value was found to be one; `None` where a place is not in order, in
+    /// bounds, or a boundary.
     pub(crate) fn checked(text: &'a str, places: Places) -> Option<Self> {
         let Places {
             series,
-            name: (from, to),
+            name: (name_at, name_end),
+            value: (value_at, value_end),
             exemplar,
             labels,
         } = places;
         let exemplar = exemplar.unwrap_or(text.len());
-        text.get(..series)?.get(from..to)?;
-        text.get(series..)?.get(..exemplar.checked_sub(series)?)?;
+        text.get(..series)?.get(name_at..name_end)?;
+        text.get(series..value_at)?;
+        text.get(value_at..value_end)?;
+        text.get(value_end..exemplar)?;
         Some(Self {
             text,
             quotes: [0; 2],
             series,
-            name_at: from,
-            name_end: to,
+            name_at,
+            name_end,
+            value_at,
+            value_end,
             exemplar,
             labels,
             marks: Marks::Nothing,
         })
     }
 
-    /// A line whose series is of the ordinary form, and which has no exemplar.
+    /// A line whose series is of the ordinary form.
     ///
     /// # Safety
-    /// `text` is a checked series of the ordinary form with `labels` labels (its brace, if any, at
-    /// byte `name`), and `quotes` are the quotes of its first 128 bytes that are not escaped; behind those no quote is
-    /// escaped. `escapes` may only be false where the series has no backslash.
+    /// `text` is checked and begins with a series of the ordinary form, `series` bytes long, with
+    /// `labels` labels (its brace, if any, at byte `name`). `quotes` are the quotes of its first 128
+    /// bytes that are not escaped; behind those no quote is escaped. `marks` may only be `Quotes` where the
+    /// series has no backslash, and is not `Nothing`. From the byte behind the series to `value_end` is
+    /// a blank and a value, and `exemplar` is as the invariant says.
     #[inline(always)]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a struct would be this one again"
+    )]
     pub(super) const unsafe fn marked(
         text: &'a str,
+        series: usize,
         name: usize,
         labels: usize,
         quotes: [u64; 2],
-        escapes: bool,
+        marks: Marks,
+        value_end: usize,
+        exemplar: usize,
     ) -> Self {
-        let series = text.len();
-        let marks = if escapes {
-            Marks::QuotesAndEscapes
-        } else {
-            Marks::Quotes
-        };
         Self {
             text,
             quotes,
             series,
             name_at: 0,
             name_end: name,
-            exemplar: usize::MAX,
+            value_at: series + 1,
+            value_end,
+            exemplar,
             labels,
             marks,
         }
+    }
+
+    /// Where the value is in the line.
+    #[inline]
+    pub(crate) const fn value_place(&self) -> (usize, usize) {
+        (self.value_at, self.value_end)
+    }
+
+    #[inline]
+    pub(crate) fn value(&self) -> f64 {
+        number::known(self.text.as_bytes(), self.value_at, self.value_end)
     }
 
     #[inline]

@@ -5,7 +5,7 @@
 
 use std::arch::x86_64::*;
 
-use super::block::{Block, Classes, Few, String};
+use super::block::{Block, Classes, Few, Value};
 
 /// The machine has AVX2, carry-less multiplication and the bit instructions of its age.
 #[derive(Clone, Copy, Debug)]
@@ -18,8 +18,13 @@ pub(crate) struct Avx512(());
 impl Avx2 {
     #[inline]
     pub(super) fn detect() -> Option<Self> {
-        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("pclmulqdq"))
-            .then_some(Self(()))
+        (is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("pclmulqdq")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("lzcnt")
+            && is_x86_feature_detected!("popcnt"))
+        .then_some(Self(()))
     }
 }
 
@@ -95,15 +100,35 @@ impl Block for Avx512 {
     }
 
     #[inline(always)]
-    fn string(self, bytes: &[u8; 64]) -> String {
+    fn value(self, bytes: &[u8; 64]) -> Value {
+        // SAFETY: `self` proves the instructions; the load reads the 64 bytes of the array.
+        unsafe {
+            let v = _mm512_loadu_si512(bytes.as_ptr().cast());
+            let from_zero = _mm512_sub_epi8(v, _mm512_set1_epi8(b'0'.cast_signed()));
+            Value {
+                // Signed: bytes above 0x7f are below everything.
+                ends: _mm512_cmple_epi8_mask(v, _mm512_set1_epi8(b' '.cast_signed())),
+                digit: _mm512_cmple_epu8_mask(from_zero, _mm512_set1_epi8(9)),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn quotes(self, bytes: &[u8; 64]) -> u64 {
+        // SAFETY: `self` proves the instructions; the load reads the 64 bytes of the array.
+        unsafe {
+            let v = _mm512_loadu_si512(bytes.as_ptr().cast());
+            _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8(b'"'.cast_signed()))
+        }
+    }
+
+    #[inline(always)]
+    fn string_ends(self, bytes: &[u8; 64]) -> u64 {
         // SAFETY: `self` proves the instructions; the load reads the 64 bytes of the array.
         unsafe {
             let v = _mm512_loadu_si512(bytes.as_ptr().cast());
             let is = |b: u8| _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8(b.cast_signed()));
-            String {
-                quote: is(b'"'),
-                unusual: is(b'\n') | is(b'\\') | _mm512_movepi8_mask(v),
-            }
+            is(b'"') | is(b'\\') | _mm512_cmplt_epi8_mask(v, _mm512_set1_epi8(b' '.cast_signed()))
         }
     }
 
@@ -125,7 +150,6 @@ impl Block for Avx512 {
             let v = _mm512_loadu_si512(bytes.as_ptr().cast());
             let is = |b: u8| _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8(b.cast_signed()));
             Few {
-                space: is(b' '),
                 newline: is(b'\n'),
                 backslash: is(b'\\'),
                 high: _mm512_movepi8_mask(v),
@@ -178,6 +202,19 @@ unsafe fn is((low, high): (__m256i, __m256i), b: u8) -> u64 {
     unsafe {
         let b = _mm256_set1_epi8(b.cast_signed());
         signs(_mm256_cmpeq_epi8(low, b), _mm256_cmpeq_epi8(high, b))
+    }
+}
+
+/// Where the bytes of both halves are below `b`, as signed numbers: so are those above 0x7f.
+///
+/// # Safety
+/// The machine has AVX2.
+#[inline(always)]
+unsafe fn below((low, high): (__m256i, __m256i), b: u8) -> u64 {
+    // SAFETY: the caller's; the instructions touch registers only.
+    unsafe {
+        let b = _mm256_set1_epi8(b.cast_signed());
+        signs(_mm256_cmpgt_epi8(b, low), _mm256_cmpgt_epi8(b, high))
     }
 }
 
@@ -237,14 +274,35 @@ impl Block for Avx2 {
     }
 
     #[inline(always)]
-    fn string(self, bytes: &[u8; 64]) -> String {
+    fn value(self, bytes: &[u8; 64]) -> Value {
         // SAFETY: `self` proves the instructions, here and in the functions called.
         unsafe {
             let v = halves(bytes);
-            String {
-                quote: is(v, b'"'),
-                unusual: is(v, b'\n') | is(v, b'\\') | signs(v.0, v.1),
+            let zero = _mm256_set1_epi8(b'0'.cast_signed());
+            let from_zero = (_mm256_sub_epi8(v.0, zero), _mm256_sub_epi8(v.1, zero));
+            let nine = _mm256_set1_epi8(9);
+            Value {
+                ends: below(v, b' ' + 1),
+                digit: signs(
+                    _mm256_cmpeq_epi8(_mm256_min_epu8(from_zero.0, nine), from_zero.0),
+                    _mm256_cmpeq_epi8(_mm256_min_epu8(from_zero.1, nine), from_zero.1),
+                ),
             }
+        }
+    }
+
+    #[inline(always)]
+    fn quotes(self, bytes: &[u8; 64]) -> u64 {
+        // SAFETY: `self` proves the instructions, here and in the functions called.
+        unsafe { is(halves(bytes), b'"') }
+    }
+
+    #[inline(always)]
+    fn string_ends(self, bytes: &[u8; 64]) -> u64 {
+        // SAFETY: `self` proves the instructions, here and in the functions called.
+        unsafe {
+            let v = halves(bytes);
+            is(v, b'"') | is(v, b'\\') | below(v, b' ')
         }
     }
 
@@ -263,7 +321,6 @@ impl Block for Avx2 {
         unsafe {
             let v = halves(bytes);
             Few {
-                space: is(v, b' '),
                 newline: is(v, b'\n'),
                 backslash: is(v, b'\\'),
                 high: signs(v.0, v.1),
