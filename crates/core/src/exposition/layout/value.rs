@@ -37,14 +37,14 @@ pub(super) fn whole(bytes: &[u8; 8]) -> Option<(f64, usize)> {
     // Eight bits for each byte before the newline. The lowest bit found is right; a borrow can only
     // have found too many above it.
     let found = newlines.wrapping_sub(ONES) & !newlines & (ONES << 7);
-    let bits = found.trailing_zeros() & !7;
+    let bits = (found.trailing_zeros() & !7) as usize;
     if found == 0 || bits == 0 {
         return None;
     }
     // The text in the upper bytes, nothing in the lower ones.
     let text = word << (64 - bits);
     let number = number::short_integer(text, bits)?;
-    Some((f64::from(number), bits as usize / 8))
+    Some((f64::from(number), bits / 8))
 }
 
 /// What may stand behind a value.

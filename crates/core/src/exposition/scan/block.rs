@@ -25,30 +25,21 @@ pub(super) struct Classes {
     pub(super) high: u64,
 }
 
-/// What a metadata line needs to know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Few {
-    pub(super) newline: u64,
-    pub(super) backslash: u64,
-    pub(super) high: u64,
-}
-
-/// What a value needs to know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Value {
-    /// Blanks, control characters, anything above 0x7f: no value has one of these.
-    pub(super) ends: u64,
-    /// `0` to `9`
-    pub(super) digit: u64,
-}
-
 /// How masks are made. Every implementation gives the same masks.
 pub(super) trait Block: Copy {
     fn classes(self, bytes: &[u8; 64]) -> Classes;
 
-    fn few(self, bytes: &[u8; 64]) -> Few;
+    /// Newlines.
+    fn newlines(self, bytes: &[u8; 64]) -> u64;
 
-    fn value(self, bytes: &[u8; 64]) -> Value;
+    /// `0` to `9`.
+    fn digits(self, bytes: &[u8; 64]) -> u64;
+
+    /// What a help text is looked through for: backslashes, anything above 0x7f.
+    fn odd_in_help(self, bytes: &[u8; 64]) -> u64;
+
+    /// Letters, digits, `_` and colons.
+    fn name(self, bytes: &[u8; 64]) -> u64;
 
     /// Where a block has quotes.
     fn quotes(self, bytes: &[u8; 64]) -> u64;
@@ -161,12 +152,25 @@ impl Block for Portable {
     }
 
     #[inline(always)]
-    fn value(self, bytes: &[u8; 64]) -> Value {
-        let words = words(bytes);
-        Value {
-            ends: mask(&words, |w| within(w, 0, b' ') | w & HIGH),
-            digit: mask(&words, |w| within(w, b'0', b'9')),
-        }
+    fn newlines(self, bytes: &[u8; 64]) -> u64 {
+        mask(&words(bytes), |w| equal(w, b'\n'))
+    }
+
+    #[inline(always)]
+    fn digits(self, bytes: &[u8; 64]) -> u64 {
+        mask(&words(bytes), |w| within(w, b'0', b'9'))
+    }
+
+    #[inline(always)]
+    fn odd_in_help(self, bytes: &[u8; 64]) -> u64 {
+        mask(&words(bytes), |w| equal(w, b'\\') | w & HIGH)
+    }
+
+    #[inline(always)]
+    fn name(self, bytes: &[u8; 64]) -> u64 {
+        mask(&words(bytes), |w| {
+            within(w | (ONES * 0x20), b'a', b'z') | equal(w, b'_') | within(w, b'0', b':')
+        })
     }
 
     #[inline(always)]
@@ -189,16 +193,6 @@ impl Block for Portable {
             *d = a ^ b;
         }
         mask(&differences, |w| equal(w, 0))
-    }
-
-    #[inline(always)]
-    fn few(self, bytes: &[u8; 64]) -> Few {
-        let words = words(bytes);
-        Few {
-            newline: mask(&words, |w| equal(w, b'\n')),
-            backslash: mask(&words, |w| equal(w, b'\\')),
-            high: mask(&words, |w| w & HIGH),
-        }
     }
 }
 
@@ -232,23 +226,17 @@ pub(super) mod tests {
             }
             let want = naive(&bytes);
             assert_eq!(block.classes(&bytes), want, "{shift}");
-            let few = Few {
-                newline: want.newline,
-                backslash: want.backslash,
-                high: want.high,
-            };
-            assert_eq!(block.few(&bytes), few, "{shift}");
             let among = |f: &dyn Fn(u8) -> bool| {
                 bytes.iter().rev().fold(0, |m, b| m << 1 | u64::from(f(*b)))
             };
-            let value = Value {
-                ends: among(&|b| b <= b' ' || b >= 0x80),
-                digit: want.digit,
-            };
-            assert_eq!(block.value(&bytes), value, "{shift}");
-            let ends = among(&|b| b < b' ' || b >= 0x80 || b == b'"' || b == b'\\');
+            assert_eq!(block.newlines(&bytes), want.newline, "{shift}");
+            assert_eq!(block.digits(&bytes), want.digit, "{shift}");
+            let odd = want.backslash | want.high;
+            assert_eq!(block.odd_in_help(&bytes), odd, "{shift}");
+            let ends = among(&|b| !(b' '..0x80).contains(&b) || b == b'"' || b == b'\\');
             assert_eq!(block.string_ends(&bytes), ends, "{shift}");
             assert_eq!(block.quotes(&bytes), want.quote, "{shift}");
+            assert_eq!(block.name(&bytes), want.word | want.colon, "{shift}");
             assert_eq!(quotes(&bytes), want.quote, "{shift}");
             let mut other = bytes;
             let at = usize::from(shift) % 64;

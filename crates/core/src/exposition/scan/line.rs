@@ -2,7 +2,7 @@
 //!
 //! The ordinary sample is `name{label="value",label="value"} 12.5`, in all formats: one blank, none
 //! in the braces, no trailing comma. It is judged by masks ([`series`](fn@series)), or by comparing it
-//! with the line before ([`Last`]); the value behind it by masks too. What is found are places; no
+//! with one before ([`Like`]); the value behind it by masks too. What is found are places; no
 //! value is decoded here, and no label cut.
 //!
 //! A few lines are read at a time: so the masks' constants stay in registers, and the call, which
@@ -19,7 +19,7 @@ use super::distinct::distinct;
 use super::marked::{Line, Marks};
 use super::metadata::{Metadata, NAME, What, metadata};
 use super::reading::{Reading, reading};
-use super::repeat::Last;
+use super::repeat::Like;
 use super::series::{More, NO_MORE, series};
 use super::window::Window;
 use crate::exposition::entry::{Entry, Sample};
@@ -48,7 +48,10 @@ pub(crate) struct Lines<'a> {
 /// Memory that one line uses and the next one overwrites.
 #[derive(Clone)]
 struct Work {
-    last: Last,
+    /// The last series of two forms: buckets, say, and the counts and sums between them.
+    likes: [Like; 2],
+    /// Which of them is the last one.
+    last: usize,
     more: More,
 }
 
@@ -77,6 +80,7 @@ struct Places {
     quotes: [u64; 2],
     marks: Marks,
     value_end: usize,
+    digits: usize,
     exemplar: usize,
     timestamp: Option<i64>,
 }
@@ -99,7 +103,8 @@ impl<'a> Lines<'a> {
             page,
             machine,
             work: Work {
-                last: Last::NONE,
+                likes: [Like::NONE; 2],
+                last: 0,
                 more: NO_MORE,
             },
             records: [Record::NONE; AHEAD],
@@ -139,20 +144,19 @@ impl<'a> Lines<'a> {
             ..
         } = self;
         let records = records.get_mut(..*ahead).unwrap_or_default();
-        let window = Window::new(page);
         self.given = 0;
         self.found = match *machine {
             Machine::Plain => 0,
-            Machine::Portable => portable(window, start, format, limits, work, records),
+            Machine::Portable => portable(page, start, format, limits, work, records),
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the token proves the features that the function is compiled with.
             Machine::Avx2(token) => unsafe {
-                avx2(token, window, start, format, limits, work, records)
+                avx2(token, page, start, format, limits, work, records)
             },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the token proves the features that the function is compiled with.
             Machine::Avx512(token) => unsafe {
-                avx512(token, window, start, format, limits, work, records)
+                avx512(token, page, start, format, limits, work, records)
             },
         };
         self.ahead = (2 * *ahead).min(AHEAD);
@@ -165,7 +169,7 @@ impl<'a> Lines<'a> {
         if !self.is_ahead() {
             return None;
         }
-        let Record { start, next, found } = *self.records.get(self.given)?;
+        let Record { start, next, found } = self.records[self.given % AHEAD];
         self.given += 1;
         let page = self.page;
         let cut = |from: usize, to: usize| {
@@ -183,6 +187,7 @@ impl<'a> Lines<'a> {
                     quotes,
                     marks,
                     value_end,
+                    digits,
                     exemplar,
                     timestamp,
                 } = places;
@@ -191,7 +196,7 @@ impl<'a> Lines<'a> {
                 // these labels, this brace and these marks, and what is behind it.
                 let line = unsafe {
                     Line::marked(
-                        text, series, brace, labels, quotes, marks, value_end, exemplar,
+                        text, series, brace, labels, quotes, marks, value_end, digits, exemplar,
                     )
                 };
                 Entry::Sample(Sample {
@@ -222,14 +227,22 @@ impl<'a> Lines<'a> {
 
 #[inline(never)]
 fn portable(
-    window: Window<'_>,
+    page: &[u8],
     start: usize,
     format: Format,
     limits: &Limits,
     work: &mut Work,
     records: &mut [Record],
 ) -> usize {
-    lines(Portable, window, start, format, limits, work, records)
+    lines(
+        Portable,
+        Window::new(page),
+        start,
+        format,
+        limits,
+        work,
+        records,
+    )
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -237,14 +250,22 @@ fn portable(
 #[target_feature(enable = "avx2,pclmulqdq,bmi1,bmi2,lzcnt,popcnt")]
 fn avx2(
     token: super::x86::Avx2,
-    window: Window<'_>,
+    page: &[u8],
     start: usize,
     format: Format,
     limits: &Limits,
     work: &mut Work,
     records: &mut [Record],
 ) -> usize {
-    lines(token, window, start, format, limits, work, records)
+    lines(
+        token,
+        Window::new(page),
+        start,
+        format,
+        limits,
+        work,
+        records,
+    )
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -252,14 +273,22 @@ fn avx2(
 #[target_feature(enable = "avx512f,avx512bw,pclmulqdq,bmi1,bmi2,lzcnt,popcnt")]
 fn avx512(
     token: super::x86::Avx512,
-    window: Window<'_>,
+    page: &[u8],
     start: usize,
     format: Format,
     limits: &Limits,
     work: &mut Work,
     records: &mut [Record],
 ) -> usize {
-    lines(token, window, start, format, limits, work, records)
+    lines(
+        token,
+        Window::new(page),
+        start,
+        format,
+        limits,
+        work,
+        records,
+    )
 }
 
 /// Reads lines until there is no more room, or one is not of the ordinary form; gives how many.
@@ -275,53 +304,69 @@ fn lines(
 ) -> usize {
     let mut found = 0;
     for record in records {
-        let line = match window.page().get(start) {
-            Some(b'#') => comment(block, window, start, limits, record),
-            Some(b'a'..=b'z' | b'A'..=b'Z' | b'_' | b':') => {
-                sample(block, window, start, format, limits, work, record)
-            }
-            _ => None,
+        // Where the next line begins is known before anything is known of this one, so that the
+        // processor can be at work on both.
+        let Some(newline) = window.newline(block, start) else {
+            break;
         };
-        match line {
-            Some(next) => start = next,
-            None => break,
+        if newline - start > limits.line_bytes {
+            break;
         }
+        let Some(&first) = window.page().get(start) else {
+            break;
+        };
+        let next = newline + 1;
+        if first == b'#' {
+            let Some(metadata) = metadata(block, window, start, newline) else {
+                break;
+            };
+            *record = Record {
+                start,
+                next,
+                found: Found::Metadata(metadata),
+            };
+        } else if first.is_ascii_alphabetic() || matches!(first, b'_' | b':') {
+            let Some(places) = sample(block, window, start, newline, format, limits, work) else {
+                break;
+            };
+            *record = Record {
+                start,
+                next,
+                found: Found::Sample(places),
+            };
+        } else {
+            break;
+        }
+        start = next;
         found += 1;
     }
     found
 }
 
-#[inline(always)]
-fn comment(
-    block: impl Block,
-    window: Window<'_>,
-    start: usize,
-    limits: &Limits,
-    record: &mut Record,
-) -> Option<usize> {
-    let metadata = metadata(block, window, start, limits)?;
-    let next = start + metadata.end + 1;
-    *record = Record {
-        start,
-        next,
-        found: Found::Metadata(metadata),
-    };
-    Some(next)
-}
-
+/// Reads the sample from `start` to `newline`.
 #[inline(always)]
 fn sample(
     block: impl Block,
     window: Window<'_>,
     start: usize,
+    newline: usize,
     format: Format,
     limits: &Limits,
     work: &mut Work,
-    record: &mut Record,
-) -> Option<usize> {
-    let Work { last, more } = work;
+) -> Option<Places> {
+    let Work { likes, last, more } = work;
     let mut marks = Marks::Quotes;
-    if !last.repeat(block, window, start) {
+    let mut untried = likes.len();
+    let like = loop {
+        let like = &mut likes[*last & 1];
+        if like.repeat(block, window, start) {
+            break like;
+        }
+        untried -= 1;
+        if untried != 0 {
+            *last ^= 1;
+            continue;
+        }
         let series = series(block, window, start, more)?;
         let page = window.page();
         if series.labels > limits.labels
@@ -335,28 +380,28 @@ fn sample(
         if series.backslash {
             marks = Marks::QuotesAndEscapes;
         }
-        *last = Last::new(start, &series);
+        *like = Like::new(block, window, start, &series);
+        break like;
+    };
+    // No label value is longer than the series; whether one is too long is for `plain` to say.
+    if like.len > limits.label_value_bytes {
+        return None;
     }
     let Reading {
         value_end,
+        digits,
         timestamp,
         exemplar,
-        newline,
-    } = reading(block, window, start, last.len, format, limits)?;
-    let next = newline + 1;
-    *record = Record {
-        start,
-        next,
-        found: Found::Sample(Places {
-            series: last.len,
-            brace: last.brace,
-            labels: last.labels,
-            quotes: last.quotes,
-            marks,
-            value_end: value_end - start,
-            exemplar: exemplar - start,
-            timestamp,
-        }),
-    };
-    Some(next)
+    } = reading(block, window, start + like.len + 1, newline, format)?;
+    Some(Places {
+        series: like.len,
+        brace: like.brace,
+        labels: like.labels,
+        quotes: like.quotes,
+        marks,
+        value_end: value_end - start,
+        digits,
+        exemplar: exemplar - start,
+        timestamp,
+    })
 }

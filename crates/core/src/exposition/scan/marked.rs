@@ -7,12 +7,13 @@ use crate::exposition::text::{Escapes, Text};
 /// A sample's line and the places to cut it at.
 ///
 /// Invariant: `text` begins with a series; `series` is its length, and `name_at..name_end` its name,
-/// without quotes. `value_at..value_end` is the value, behind the series; it was found to be one.
+/// without quotes. `value_at..value_end` is the value, behind the series; it was found to be one, and
+/// where `digits` is not 0, to begin with so many, eight at most, and end there or with `.0`.
 /// `exemplar` is where the exemplar's brace is, or the length of `text`. All of these
 /// are in bounds, in order, and at character boundaries. Where `marks` is not `Nothing`, the series is of
 /// the form `name{label="value",label="value"}`, with `labels` labels, behind a name that ends at
-/// `name_end`; `quotes` has a bit for each quote within its first 128 bytes that opens or closes a
-/// string, and behind those every quote does.
+/// `name_end`; `quotes` has a bit for each quote within the 128 bytes behind its brace that opens or
+/// closes a string, and behind those every quote does.
 #[derive(Clone, Copy)]
 pub(crate) struct Line<'a> {
     text: &'a str,
@@ -22,6 +23,7 @@ pub(crate) struct Line<'a> {
     name_end: usize,
     value_at: usize,
     value_end: usize,
+    digits: usize,
     exemplar: usize,
     labels: usize,
     marks: Marks,
@@ -73,6 +75,7 @@ impl<'a> Line<'a> {
             name_end,
             value_at,
             value_end,
+            digits: 0,
             exemplar,
             labels,
             marks: Marks::Nothing,
@@ -83,10 +86,10 @@ impl<'a> Line<'a> {
     ///
     /// # Safety
     /// `text` is checked and begins with a series of the ordinary form, `series` bytes long, with
-    /// `labels` labels (its brace, if any, at byte `name`). `quotes` are the quotes of its first 128
-    /// bytes that are not escaped; behind those no quote is escaped. `marks` may only be `Quotes` where the
+    /// `labels` labels (its brace, if any, at byte `name`). `quotes` are the quotes of the 128
+    /// bytes behind the brace that are not escaped; behind those no quote is escaped. `marks` may only be `Quotes` where the
     /// series has no backslash, and is not `Nothing`. From the byte behind the series to `value_end` is
-    /// a blank and a value, and `exemplar` is as the invariant says.
+    /// a blank and a value; `digits` and `exemplar` are as the invariant says.
     #[inline(always)]
     #[expect(
         clippy::too_many_arguments,
@@ -100,6 +103,7 @@ impl<'a> Line<'a> {
         quotes: [u64; 2],
         marks: Marks,
         value_end: usize,
+        digits: usize,
         exemplar: usize,
     ) -> Self {
         Self {
@@ -110,6 +114,7 @@ impl<'a> Line<'a> {
             name_end: name,
             value_at: series + 1,
             value_end,
+            digits,
             exemplar,
             labels,
             marks,
@@ -124,7 +129,14 @@ impl<'a> Line<'a> {
 
     #[inline]
     pub(crate) fn value(&self) -> f64 {
-        number::known(self.text.as_bytes(), self.value_at, self.value_end)
+        let text = self.text.as_bytes();
+        let eight = text
+            .get(..self.value_at + self.digits)
+            .and_then(<[u8]>::last_chunk);
+        match eight {
+            Some(eight) if self.digits != 0 => number::digits(*eight, self.digits),
+            _ => number::known(text.get(self.value_at..self.value_end).unwrap_or_default()),
+        }
     }
 
     #[inline]
@@ -158,9 +170,11 @@ impl<'a> Line<'a> {
                 self.labels,
             );
         }
+        // SAFETY: by the invariant the brace is at `name_end`, within the series.
+        let text = unsafe { cut(self.text, self.name_end + 1, self.series) };
         Labels::marked(Marked {
-            text: self.series(),
-            name: self.name_end + 1,
+            text,
+            name: 0,
             base: 0,
             quotes: self.quotes[0],
             later: self.quotes[1],
@@ -197,7 +211,7 @@ const unsafe fn cut(text: &str, from: usize, to: usize) -> &str {
 
 /// The labels of a series of the ordinary form.
 ///
-/// Invariant: that of [`Line`] for `text`, its series. `quotes` are those within the 64 bytes from
+/// Invariant: that of [`Line`] for `text`, its series behind the brace. `quotes` are those within the 64 bytes from
 /// `base`, less those read already; `later` those of the second 64 bytes. `left` pairs of quotes
 /// are unread, and the name that belongs to the first of them begins at `name`.
 #[derive(Clone, Copy)]
@@ -217,20 +231,23 @@ impl<'a> Marked<'a> {
         self.left
     }
 
-    /// The place of the next quote. Ends, because the caller asks for no more than there are.
+    /// The places of the next two quotes, of which there are so many.
     #[inline(always)]
-    fn quote(&mut self) -> usize {
-        while self.quotes == 0 {
-            self.base += 64;
-            self.quotes = if self.base == 64 {
-                self.later
-            } else {
-                quotes_from(self.text.as_bytes(), self.base)
-            };
+    fn pair(&mut self) -> (usize, usize) {
+        let open = self.base + self.quotes.trailing_zeros() as usize;
+        let closing = self.quotes & self.quotes.wrapping_sub(1);
+        if closing != 0 {
+            let close = self.base + closing.trailing_zeros() as usize;
+            self.quotes = closing & (closing - 1);
+            return (open, close);
         }
-        let at = self.base + self.quotes.trailing_zeros() as usize;
-        self.quotes &= self.quotes - 1;
-        at
+        if self.left == 0 && self.quotes != 0 {
+            // What closes the last string stands before the brace that ends the series.
+            return (open, self.text.len() - 2);
+        }
+        let (pair, base, quotes) = far_pair(self.text, self.base, self.quotes, self.later);
+        (self.base, self.quotes) = (base, quotes);
+        pair
     }
 
     #[inline(always)]
@@ -239,8 +256,7 @@ impl<'a> Marked<'a> {
             return None;
         }
         self.left -= 1;
-        let open = self.quote();
-        let close = self.quote();
+        let (open, close) = self.pair();
         debug_assert!(self.name < open && open < close && close < self.text.len());
         debug_assert_eq!(self.text.as_bytes().get(open - 1), Some(&b'='));
         // SAFETY: by the invariant `open` and `close` are quotes of one label and `name` is where it
@@ -262,8 +278,33 @@ impl<'a> Marked<'a> {
     }
 }
 
-/// The quotes of the 64 bytes from `base`, or of those that are left.
+/// The places of two quotes where they are not both in the block at `base`, the place of the block that
+/// the second one is in, and what quotes are left there. Ends, because there are so many.
 #[inline(never)]
+fn far_pair(
+    text: &str,
+    mut base: usize,
+    mut quotes: u64,
+    later: u64,
+) -> ((usize, usize), usize, u64) {
+    let mut next = || {
+        while quotes == 0 {
+            base += 64;
+            quotes = if base == 64 {
+                later
+            } else {
+                quotes_from(text.as_bytes(), base)
+            };
+        }
+        let at = base + quotes.trailing_zeros() as usize;
+        quotes &= quotes - 1;
+        at
+    };
+    let pair = (next(), next());
+    (pair, base, quotes)
+}
+
+/// The quotes of the 64 bytes from `base`, or of those that are left.
 fn quotes_from(text: &[u8], base: usize) -> u64 {
     let rest = text.get(base..).unwrap_or_default();
     debug_assert!(!rest.is_empty());

@@ -1,10 +1,8 @@
 //! `# HELP name text` and `# TYPE name type`, by masks.
 
 use super::block::Block;
-use super::series::BLOCKS;
-use super::window::Window;
+use super::window::{Window, block_at};
 use crate::MetricType;
-use crate::exposition::Limits;
 
 /// Where the name of a metadata line is.
 pub(super) const NAME: usize = b"# HELP ".len();
@@ -21,63 +19,73 @@ pub(super) struct Metadata {
 
 #[derive(Clone, Copy)]
 pub(super) enum What {
-    /// Whether a backslash is in the text; may be said for the next line.
+    /// With or without a backslash in the text.
     Help {
         backslash: bool,
     },
     Type(MetricType),
 }
 
+/// Reads the line from `start` to `newline`.
 #[inline(always)]
 pub(super) fn metadata(
     block: impl Block,
     window: Window<'_>,
     start: usize,
-    limits: &Limits,
+    newline: usize,
 ) -> Option<Metadata> {
-    let mut spare = [0; 64];
-    let bytes = window.padded(start, &mut spare);
-    let help = match bytes.first_chunk::<NAME>()? {
-        b"# HELP " => true,
-        b"# TYPE " => false,
+    const HELP: u64 = u64::from_le_bytes(*b"# HELP \0");
+    const TYPE: u64 = u64::from_le_bytes(*b"# TYPE \0");
+    let spare;
+    let bytes = block_at!(window, start, spare);
+    let is_help = match u64::from_le_bytes(*bytes.first_chunk()?) & (u64::MAX >> 8) {
+        HELP => true,
+        TYPE => false,
         _ => return None,
     };
-    let c = block.classes(bytes);
-    let name = (!((c.word | c.colon) >> NAME)).trailing_zeros() as usize;
-    let name_end = NAME + name;
-    if name == 0 || name_end >= 64 || c.digit >> NAME & 1 != 0 || c.space >> name_end & 1 == 0 {
+    // A name that goes on behind the block is for `plain`: no bit is shifted in for it.
+    let name = (!(block.name(bytes) >> NAME)).trailing_zeros() as usize;
+    let end = newline - start;
+    // A newline is no blank, so the blank is before it.
+    if name == 0 || bytes[NAME].is_ascii_digit() || bytes.get(NAME + name) != Some(&b' ') {
         return None;
     }
-    let (mut newline, mut high, mut backslash) = (c.newline, c.high, c.backslash);
-    let mut base = start;
-    while newline == 0 {
-        base += 64;
-        if base - start > limits.line_bytes.min(64 * BLOCKS) {
-            return None;
+    let text = NAME + name + 1;
+    let what = if is_help {
+        What::Help {
+            backslash: help(block, window, start + text, newline)?,
         }
-        let few = block.few(window.padded(base, &mut spare));
-        newline = few.newline;
-        // Bits above the newline are of the next line: they can only make this one slower.
-        high |= few.high;
-        backslash |= few.backslash;
-    }
-    let end = base + newline.trailing_zeros() as usize - start;
-    if end > limits.line_bytes {
-        return None;
-    }
-    let text = window.page().get(start + name_end + 1..start + end)?;
-    if high != 0 && std::str::from_utf8(text).is_err() {
-        return None;
-    }
-    let what = match text {
-        _ if help => What::Help {
-            backslash: backslash != 0,
-        },
-        b"counter" => What::Type(MetricType::Counter),
-        b"gauge" => What::Type(MetricType::Gauge),
-        b"histogram" => What::Type(MetricType::Histogram),
-        b"summary" => What::Type(MetricType::Summary),
-        _ => return None,
+    } else {
+        What::Type(match window.page().get(start + text..newline)? {
+            b"counter" => MetricType::Counter,
+            b"gauge" => MetricType::Gauge,
+            b"histogram" => MetricType::Histogram,
+            b"summary" => MetricType::Summary,
+            _ => return None,
+        })
     };
     Some(Metadata { name, end, what })
+}
+
+/// Whether a help text has backslashes; `None` where it is not UTF-8.
+#[inline(always)]
+fn help(block: impl Block, window: Window<'_>, from: usize, newline: usize) -> Option<bool> {
+    let mut odd = 0;
+    let mut at = from;
+    while at < newline {
+        let spare;
+        // Bits behind the newline are of the next line: they can only make this one slower.
+        odd |= block.odd_in_help(block_at!(window, at, spare));
+        at += 64;
+    }
+    if odd == 0 {
+        return Some(false);
+    }
+    odd_help(window.page().get(from..newline)?)
+}
+
+#[inline(never)]
+fn odd_help(text: &[u8]) -> Option<bool> {
+    std::str::from_utf8(text).ok()?;
+    Some(memchr::memchr(b'\\', text).is_some())
 }

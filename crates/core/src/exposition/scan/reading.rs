@@ -1,82 +1,99 @@
 //! What follows a series: its value, and perhaps a timestamp.
 
 use super::block::Block;
-use super::window::Window;
-use crate::exposition::number;
-use crate::exposition::{Format, Limits};
+use super::window::{Window, block_at};
+use crate::exposition::{Format, number};
 
 /// What follows a series, by places in the page.
 #[derive(Clone, Copy)]
 pub(super) struct Reading {
     pub(super) value_end: usize,
+    /// How many digits the value is, eight at most, with or without `.0` behind them; 0 where it is
+    /// anything else.
+    pub(super) digits: usize,
     pub(super) timestamp: Option<i64>,
-    /// Where the exemplar's brace is, or else where the line ends.
+    /// Where the exemplar's brace is, or else the newline.
     pub(super) exemplar: usize,
-    pub(super) newline: usize,
 }
 
-/// Reads from the blank behind a series of `len` bytes to the newline.
+/// Reads what is at `from`, behind the blank that follows a series, up to the newline.
 #[inline(always)]
 pub(super) fn reading(
     block: impl Block,
     window: Window<'_>,
-    start: usize,
-    len: usize,
+    from: usize,
+    newline: usize,
     format: Format,
-    limits: &Limits,
 ) -> Option<Reading> {
-    // No label value is longer than the series; whether one is too long is for `plain` to say.
-    if len > limits.label_value_bytes {
-        return None;
-    }
-    let from = start + len + 1;
-    let mut spare = [0; 64];
-    let bytes = window.padded(from, &mut spare);
-    // A value that does not end in this block is for `plain`.
-    let value = block.value(bytes);
-    if value.ends == 0 {
-        return None;
-    }
-    let length = value.ends.trailing_zeros() as usize;
-    let to = from + length;
-    if !is_ordinary(bytes, value.digit, length) {
-        number::value(window.page().get(from..to)?).ok()?;
-    }
-    let reading = if window.page().get(to) == Some(&b'\n') {
-        Reading {
-            value_end: to,
-            timestamp: None,
-            exemplar: to,
-            newline: to,
-        }
+    let length = newline.wrapping_sub(from);
+    let form = if length < 64 {
+        let spare;
+        let bytes = block_at!(window, from, spare);
+        form(bytes, block.digits(bytes), length)
     } else {
-        more(window.page(), to, format)?
+        Form::Unknown
     };
-    if reading.newline - start > limits.line_bytes {
-        return None;
-    }
-    Some(reading)
+    let digits = match form {
+        Form::Unknown => return any(window.page(), from, newline, format),
+        Form::Number => 0,
+        Form::Whole(digits) => digits,
+    };
+    Some(Reading {
+        value_end: newline,
+        digits,
+        timestamp: None,
+        exemplar: newline,
+    })
 }
 
-/// Whether the first `length` bytes, fewer than 64, are a number of the grammar: digits with an
-/// optional point and an optional exponent of up to two digits, which no sixty digits make infinite.
-/// `digit` says which are digits. May say no where a number has another form.
+/// What a few bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// So many digits, eight at most, and perhaps `.0` behind them.
+    Whole(usize),
+    /// A number.
+    Number,
+    /// Something else, which may be a number of another form.
+    Unknown,
+}
+
+/// What the first `length` bytes are, fewer than 64, of which `digit` says which are digits, and that the
+/// one behind them is none. A number
+/// here is digits with an optional point and an optional exponent of up to two digits, which no sixty
+/// digits make infinite.
 #[inline(always)]
-fn is_ordinary(bytes: &[u8; 64], digit: u64, length: usize) -> bool {
-    let odd = !digit & ((1 << length) - 1);
-    if odd == 0 {
-        return length != 0;
+fn form(bytes: &[u8; 64], digit: u64, length: usize) -> Form {
+    // Behind the number is a newline, so the digits end there at the latest.
+    let first = (!digit).trailing_zeros() as usize;
+    if first == length {
+        return match length {
+            0 => Form::Unknown,
+            1..=8 => Form::Whole(length),
+            _ => Form::Number,
+        };
     }
-    let first = odd.trailing_zeros() as usize;
-    let rest = odd & (odd - 1);
+    if first + 2 == length && bytes.get(first..length) == Some(b".0") && first.wrapping_sub(1) < 8 {
+        return Form::Whole(first);
+    }
+    let odd = !digit & ((1 << length) - 1);
+    let rest = odd & odd.wrapping_sub(1);
     let point = bytes.get(first) == Some(&b'.');
     if rest == 0 && point {
-        return length > 1;
+        return if length > 1 {
+            Form::Number
+        } else {
+            Form::Unknown
+        };
     }
-    has_exponent(bytes, if point { rest } else { odd }, length, point)
+    if has_exponent(bytes, if point { rest } else { odd }, length, point) {
+        Form::Number
+    } else {
+        Form::Unknown
+    }
 }
 
-/// The same where `odd` says which bytes behind a possible point are no digits: there must be one.
+/// Whether that is a number with an exponent. `odd` says which bytes behind a possible point are no
+/// digits: there must be one.
 #[inline(always)]
 fn has_exponent(bytes: &[u8; 64], odd: u64, length: usize, point: bool) -> bool {
     let at = odd.trailing_zeros() as usize;
@@ -93,24 +110,27 @@ fn has_exponent(bytes: &[u8; 64], odd: u64, length: usize, point: bool) -> bool 
         && matches!(length.wrapping_sub(from), 1..=2)
 }
 
-/// Behind a value that does not end the line: a timestamp, in the text formats milliseconds.
+/// A value of any form, and perhaps a timestamp: in the text formats, milliseconds.
 #[inline(never)]
-fn more(page: &[u8], value_end: usize, format: Format) -> Option<Reading> {
-    if format == Format::OpenMetrics100 || page.get(value_end) != Some(&b' ') {
-        return None;
-    }
-    let from = value_end + 1;
-    let rest = page.get(from..)?;
-    let len = rest.iter().take(20).position(|b| *b == b'\n')?;
-    let digits = rest.get(..len)?;
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
+fn any(page: &[u8], from: usize, newline: usize, format: Format) -> Option<Reading> {
+    let text = page.get(from..newline)?;
+    let length = memchr::memchr(b' ', text).unwrap_or(text.len());
+    number::value(text.get(..length)?).ok()?;
+    let mut timestamp = None;
+    if let Some(rest) = text.get(length + 1..) {
+        if format == Format::OpenMetrics100
+            || rest.is_empty()
+            || !rest.iter().all(u8::is_ascii_digit)
+        {
+            return None;
+        }
+        timestamp = Some(number::timestamp_ms(rest)?);
     }
     Some(Reading {
-        value_end,
-        timestamp: Some(number::timestamp_ms(digits)?),
-        exemplar: from + len,
-        newline: from + len,
+        value_end: from + length,
+        digits: 0,
+        timestamp,
+        exemplar: newline,
     })
 }
 
@@ -123,41 +143,60 @@ mod tests {
     fn what_passes_for_a_number_is_one() {
         // Every text of up to six of these bytes.
         const BYTES: &[u8] = b"07.eE+-a";
-        let mut ordinary = 0;
+        let mut known = 0;
         for length in 0..=6u32 {
             for mut n in 0..BYTES.len().pow(length) {
-                let mut bytes = [b' '; 64];
+                let mut bytes = [b'\n'; 64];
                 for to in bytes.iter_mut().take(length as usize) {
                     *to = BYTES[n % BYTES.len()];
                     n /= BYTES.len();
                 }
                 let text = &bytes[..length as usize];
-                let digit = Portable.value(&bytes).digit;
-                if is_ordinary(&bytes, digit, length as usize) {
-                    ordinary += 1;
+                let digit = Portable.digits(&bytes);
+                let form = form(&bytes, digit, length as usize);
+                if form != Form::Unknown {
+                    known += 1;
                     assert!(number::value(text).is_ok(), "{}", text.escape_ascii());
+                }
+                if let Form::Whole(digits) = form {
+                    let (whole, rest) = text.split_at(digits);
+                    assert!(matches!(digits, 1..=8) && whole.iter().all(u8::is_ascii_digit));
+                    assert!(matches!(rest, b"" | b".0"), "{}", text.escape_ascii());
                 }
             }
         }
-        assert!(ordinary > 1000);
-        for text in [
-            "1.7953111316306963e+09",
-            "0.25",
-            "12.",
-            ".5",
-            "1e5",
-            "1.5E-07",
-            "12345.0",
+        assert!(known > 1000);
+        let longest = format!("{}e99", "9".repeat(60));
+        for (text, want) in [
+            ("1.7953111316306963e+09", Form::Number),
+            ("0.25", Form::Number),
+            ("12.", Form::Number),
+            (".5", Form::Number),
+            (".0", Form::Number),
+            ("1.00", Form::Number),
+            ("1e5", Form::Number),
+            ("1.5E-07", Form::Number),
+            ("123456789", Form::Number),
+            ("123456789.0", Form::Number),
+            (&longest, Form::Number),
+            ("0", Form::Whole(1)),
+            ("12345678", Form::Whole(8)),
+            ("12345678.0", Form::Whole(8)),
+            ("", Form::Unknown),
+            (".", Form::Unknown),
+            ("1e500", Form::Unknown),
+            ("-1", Form::Unknown),
+            ("NaN", Form::Unknown),
         ] {
             let mut bytes = [b'\n'; 64];
             bytes[..text.len()].copy_from_slice(text.as_bytes());
-            let digit = Portable.value(&bytes).digit;
-            assert!(is_ordinary(&bytes, digit, text.len()), "{text}");
+            assert_eq!(
+                form(&bytes, Portable.digits(&bytes), text.len()),
+                want,
+                "{text}"
+            );
+            let is_number = number::value(text.as_bytes()).is_ok();
+            assert!(is_number || want == Form::Unknown, "{text}");
         }
-        let longest = format!("{}e99", "9".repeat(60));
-        let mut bytes = [b'\n'; 64];
-        bytes[..63].copy_from_slice(longest.as_bytes());
-        assert!(is_ordinary(&bytes, Portable.value(&bytes).digit, 63));
-        assert!(number::value(longest.as_bytes()).is_ok());
     }
 }

@@ -1,24 +1,23 @@
-//! A series that is like the one before it.
+//! A series that is like one before it.
 //!
-//! One bucket follows another, one engine another: mostly a series differs from the one of the line
-//! before in the values of some labels, and in nothing else. Then the names, the quotes and the
-//! braces were judged before, and comparing is enough: up to the byte where the two begin to differ,
+//! One bucket follows another, one engine another: mostly a series has the labels of the one before, and
+//! differs from it in the name, or in the values of some labels. Then names, quotes and braces
+//! were judged before, and comparing is enough: up to the byte where the two begin to differ,
 //! which must be inside a string; in both to the end of that string; and on from there.
 
 use super::block::Block;
-use super::series::Series;
+use super::series::{Series, quotes_of_labels};
 use super::window::Window;
 
-/// The series before.
+/// A series before.
 #[derive(Clone, Copy)]
-pub(super) struct Last {
-    /// Whether it is of use: with labels, all ASCII, without backslashes.
-    usable: bool,
+pub(super) struct Like {
+    /// Beyond every page where it is of no use: without labels, not all ASCII, or with backslashes.
     start: usize,
     pub(super) len: usize,
     pub(super) brace: usize,
     pub(super) labels: usize,
-    /// The quotes of its first two blocks.
+    /// The unescaped quotes of the 128 bytes behind the brace.
     pub(super) quotes: [u64; 2],
 }
 
@@ -28,19 +27,9 @@ const fn below(bit: usize) -> u64 {
     (1 << bit) - 1
 }
 
-/// Of a block that begins at byte `base` of a series, the bits within its first `len` bytes.
-#[inline(always)]
-const fn within(len: usize, base: usize) -> u64 {
-    match len.saturating_sub(base) {
-        bytes @ 0..64 => below(bytes),
-        _ => u64::MAX,
-    }
-}
-
-impl Last {
+impl Like {
     pub(super) const NONE: Self = Self {
-        usable: false,
-        start: 0,
+        start: usize::MAX,
         len: 0,
         brace: 0,
         labels: 0,
@@ -48,77 +37,143 @@ impl Last {
     };
 
     #[inline(always)]
-    pub(super) const fn new(start: usize, series: &Series) -> Self {
+    pub(super) fn new(
+        block: impl Block,
+        window: Window<'_>,
+        start: usize,
+        series: &Series,
+    ) -> Self {
+        let usable = series.labels != 0 && !series.high && !series.backslash;
         Self {
-            usable: series.labels != 0 && !series.high && !series.backslash,
-            start,
+            start: if usable { start } else { usize::MAX },
             len: series.len,
             brace: series.brace,
             labels: series.labels,
-            quotes: series.quotes,
+            quotes: series.quotes_of_labels(block, window, start),
         }
     }
 
-    /// Takes the series at `start` for the last one, if it differs from it in values of labels only.
+    /// Takes the series at `start` in place of this one, if they differ in the name and in values of
+    /// labels only. The first byte is for the caller to judge.
     #[inline(always)]
     pub(super) fn repeat(&mut self, block: impl Block, window: Window<'_>, start: usize) -> bool {
-        if !self.usable {
-            return false;
-        }
-        // The places reached in both, and whether they are inside a string.
-        let (mut before, mut here) = (self.start, start);
-        let mut inside = 0;
-        // Where the blank behind the last series is, and what of it is left to compare, with it.
-        let end = self.start + self.len;
-        loop {
-            let (Some(then), Some(now)) = (window.block(before), window.block(here)) else {
-                return false;
-            };
-            let differs = !block.equal(then, now);
-            let same = differs.trailing_zeros() as usize;
-            if same > end - before {
-                break;
-            }
-            let quotes = block.quotes(then);
-            if differs == 0 {
-                inside ^= quotes.count_ones() & 1;
-                before += 64;
-                here += 64;
-                continue;
-            }
-            if (quotes & below(same)).count_ones() & 1 == inside {
-                return false;
-            }
-            let (mut closing, mut ends) = (quotes >> same, block.string_ends(now) >> same);
-            before += same;
-            here += same;
-            if closing == 0 || ends == 0 {
-                // The string goes on behind the block.
-                let (Some(then), Some(now)) = (window.block(before), window.block(here)) else {
-                    return false;
-                };
-                closing = block.quotes(then);
-                ends = block.string_ends(now);
-                if closing == 0 || ends == 0 {
-                    return false;
-                }
-            }
-            before += closing.trailing_zeros() as usize;
-            here += ends.trailing_zeros() as usize;
-            if window.page().get(here) != Some(&b'"') {
-                return false;
-            }
-            inside = 1;
-        }
-        let (Some(first), Some(second)) = (window.block(start), window.block(start + 64)) else {
+        let (Some(then), Some(now)) = (window.block(self.start), window.block(start)) else {
             return false;
         };
-        self.len = here + (end - before) - start;
-        self.quotes = [
-            block.quotes(first) & within(self.len, 0),
-            block.quotes(second) & within(self.len, 64),
-        ];
+        let same = (!block.equal(then, now)).trailing_zeros() as usize;
+        let brace = if same > self.brace {
+            if let Some(len) = self.one_value(block, window, start, same) {
+                self.start = start;
+                self.len = len;
+                let from = start + self.brace + 1;
+                self.quotes = quotes_of_labels(block, window, from, len - self.brace - 1);
+                return true;
+            }
+            self.brace
+        } else {
+            let name = block.name(now);
+            let brace = (!name).trailing_zeros() as usize;
+            if now.get(brace) != Some(&b'{') {
+                return false;
+            }
+            brace
+        };
+        // Where the labels are, and the blank behind those before.
+        let (from, end) = (start + brace + 1, self.start + self.len);
+        let Some(blank) = labels(block, window, self.start + self.brace + 1, end, from) else {
+            return false;
+        };
         self.start = start;
+        self.len = blank - start;
+        self.brace = brace;
+        self.quotes = quotes_of_labels(block, window, from, blank - from);
         true
+    }
+}
+
+impl Like {
+    /// The length of the series at `start`, which has `same` bytes in common with this one, if all
+    /// that differs is one value within reach: the most frequent case, in few steps.
+    #[inline(always)]
+    fn one_value(
+        &self,
+        block: impl Block,
+        window: Window<'_>,
+        start: usize,
+        mut same: usize,
+    ) -> Option<usize> {
+        if same == 64 {
+            let (then, now) = (window.block(self.start + 64)?, window.block(start + 64)?);
+            same += (!block.equal(then, now)).trailing_zeros() as usize;
+        }
+        // The place among the labels, and the quotes from there.
+        let place = same - self.brace - 1;
+        if place >= 64 {
+            return None;
+        }
+        let closing = self.quotes[0] >> place;
+        if (self.quotes[0] & below(place)).count_ones() & 1 == 0 || closing == 0 {
+            return None;
+        }
+        // Up to the closing quotes. That the one here is a quote is for the comparison to find.
+        let here = start + same;
+        let here = here + block.string_ends(window.block(here)?).trailing_zeros() as usize;
+        let before = same + closing.trailing_zeros() as usize;
+        // With the blank.
+        let rest = self.len + 1 - before;
+        let differs = !block.equal(window.block(self.start + before)?, window.block(here)?);
+        if rest >= 64 || differs & below(rest) != 0 {
+            return None;
+        }
+        Some(here + rest - 1 - start)
+    }
+}
+
+/// Compares the labels at `here` with those at `before`, up to the blank at `end`, which were judged. Gives
+/// where the blank is that follows those at `here`, if all that differs is values.
+#[inline(always)]
+fn labels(
+    block: impl Block,
+    window: Window<'_>,
+    mut before: usize,
+    end: usize,
+    mut here: usize,
+) -> Option<usize> {
+    // Whether the places reached are inside a string: one bit.
+    let mut inside = 0;
+    loop {
+        let (then, now) = (window.block(before)?, window.block(here)?);
+        let differs = !block.equal(then, now);
+        let same = differs.trailing_zeros() as usize;
+        if same > end - before {
+            return Some(here + (end - before));
+        }
+        let quotes = block.quotes(then);
+        if differs == 0 {
+            inside ^= quotes.count_ones() & 1;
+            before += 64;
+            here += 64;
+            continue;
+        }
+        if (quotes & below(same)).count_ones() & 1 == inside {
+            return None;
+        }
+        let (mut closing, mut ends) = (quotes >> same, block.string_ends(now) >> same);
+        before += same;
+        here += same;
+        if closing == 0 || ends == 0 {
+            // The string goes on behind the block.
+            closing = block.quotes(window.block(before)?);
+            ends = block.string_ends(window.block(here)?);
+            if closing == 0 || ends == 0 {
+                return None;
+            }
+        }
+        before += closing.trailing_zeros() as usize;
+        here += ends.trailing_zeros() as usize;
+        if window.page().get(here) != Some(&b'"') {
+            return None;
+        }
+        inside = 1;
     }
 }

@@ -16,7 +16,7 @@
 //! What is left over from a block is at most one bit a rule: the carries.
 
 use super::block::Block;
-use super::window::Window;
+use super::window::{Window, block_at};
 
 /// Blocks of the longest series that is tried: 2 KiB.
 pub(super) const BLOCKS: usize = 32;
@@ -59,8 +59,59 @@ pub(super) struct Series {
     pub(super) high: bool,
     /// Whether there is a backslash; may be said for the next line.
     pub(super) backslash: bool,
-    /// The quotes of the first two blocks.
+    /// The unescaped quotes of the first two blocks.
     pub(super) quotes: [u64; 2],
+}
+
+impl Series {
+    /// The unescaped quotes of the 128 bytes behind the brace, as far as they are of the series. Where
+    /// it has backslashes, it must be shorter than that.
+    #[inline(always)]
+    pub(super) fn quotes_of_labels(
+        &self,
+        block: impl Block,
+        window: Window<'_>,
+        start: usize,
+    ) -> [u64; 2] {
+        let from = self.brace + 1;
+        if self.backslash || self.labels == 0 {
+            // Both words are shifted down as one; a brace behind them leaves nothing.
+            let [first, second] = self.quotes;
+            return match from {
+                0 => self.quotes,
+                1..64 => [first >> from | second << (64 - from), second >> from],
+                64..128 => [second >> (from - 64), 0],
+                _ => [0; 2],
+            };
+        }
+        quotes_of_labels(block, window, start + from, self.len - from)
+    }
+}
+
+/// The quotes of the first 128 bytes from `from`, among the first `len`.
+#[inline(always)]
+pub(super) fn quotes_of_labels(
+    block: impl Block,
+    window: Window<'_>,
+    from: usize,
+    len: usize,
+) -> [u64; 2] {
+    let spare;
+    let first = block.quotes(block_at!(window, from, spare));
+    if len < 64 {
+        return [first & ((1 << len) - 1), 0];
+    }
+    let spare;
+    let second = block.quotes(block_at!(window, from + 64, spare));
+    let len = len - 64;
+    [
+        first,
+        if len < 64 {
+            second & ((1 << len) - 1)
+        } else {
+            second
+        },
+    ]
 }
 
 /// What one block leaves to the next.
@@ -189,20 +240,25 @@ pub(super) fn series(
     more: &mut More,
 ) -> Option<Series> {
     let page = window.page();
-    let mut spare = [0; 64];
     let mut state = State::START;
     // The first block has nothing before it, which makes half of the rules simpler.
-    let (first, end) = state.judge(block, window.padded(start, &mut spare), 0)?;
+    let spare;
+    let bytes = block_at!(window, start, spare);
+    let (first, end) = state.judge(block, bytes, 0)?;
     if end != 0 {
         return state.series(page, start, 0, end, [first, 0]);
     }
-    let (second, end) = state.judge(block, window.padded(start + 64, &mut spare), 64)?;
+    let spare;
+    let bytes = block_at!(window, start + 64, spare);
+    let (second, end) = state.judge(block, bytes, 64)?;
     if end != 0 {
         return state.series(page, start, 64, end, [first, second]);
     }
     for (n, more) in more.iter_mut().enumerate() {
         let base = 64 * (n + 2);
-        let (quote, end) = state.judge(block, window.padded(start + base, &mut spare), base)?;
+        let spare;
+        let bytes = block_at!(window, start + base, spare);
+        let (quote, end) = state.judge(block, bytes, base)?;
         *more = quote;
         if end != 0 {
             return state.series(page, start, base, end, [first, second]);
