@@ -392,7 +392,7 @@ fn sample(
         digits,
         timestamp,
         exemplar,
-    } = reading(block, window, start + like.len + 1, newline, format)?;
+    } = reading(block, window, start + like.len + 1, newline, format, limits)?;
     Some(Places {
         series: like.len,
         brace: like.brace,

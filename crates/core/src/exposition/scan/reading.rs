@@ -1,8 +1,8 @@
-//! What follows a series: its value, and perhaps a timestamp.
+//! What follows a series: its value, and perhaps a timestamp or an exemplar.
 
 use super::block::Block;
 use super::window::{Window, block_at};
-use crate::exposition::{Format, number};
+use crate::exposition::{Format, Limits, number};
 
 /// What follows a series, by places in the page.
 #[derive(Clone, Copy)]
@@ -24,6 +24,7 @@ pub(super) fn reading(
     from: usize,
     newline: usize,
     format: Format,
+    limits: &Limits,
 ) -> Option<Reading> {
     let length = newline.wrapping_sub(from);
     let form = if length < 64 {
@@ -34,7 +35,7 @@ pub(super) fn reading(
         Form::Unknown
     };
     let digits = match form {
-        Form::Unknown => return any(window.page(), from, newline, format),
+        Form::Unknown => return any(window.page(), from, newline, format, limits),
         Form::Number => 0,
         Form::Whole(digits) => digits,
     };
@@ -110,28 +111,95 @@ fn has_exponent(bytes: &[u8; 64], odd: u64, length: usize, point: bool) -> bool 
         && matches!(length.wrapping_sub(from), 1..=2)
 }
 
-/// A value of any form, and perhaps a timestamp: in the text formats, milliseconds.
+/// A value of any form, and what may stand behind it: a timestamp, in OpenMetrics an exemplar too.
 #[inline(never)]
-fn any(page: &[u8], from: usize, newline: usize, format: Format) -> Option<Reading> {
+fn any(
+    page: &[u8],
+    from: usize,
+    newline: usize,
+    format: Format,
+    limits: &Limits,
+) -> Option<Reading> {
     let text = page.get(from..newline)?;
-    let length = memchr::memchr(b' ', text).unwrap_or(text.len());
-    number::value(text.get(..length)?).ok()?;
-    let mut timestamp = None;
-    if let Some(rest) = text.get(length + 1..) {
-        if format == Format::OpenMetrics100
-            || rest.is_empty()
-            || !rest.iter().all(u8::is_ascii_digit)
+    let (value, rest) = word(text);
+    number::value(value).ok()?;
+    let mut reading = Reading {
+        value_end: from + value.len(),
+        digits: 0,
+        timestamp: None,
+        exemplar: newline,
+    };
+    let Some(mut rest) = rest else {
+        return Some(reading);
+    };
+    if format != Format::OpenMetrics100 {
+        if rest.is_empty() || !rest.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        reading.timestamp = Some(number::timestamp_ms(rest)?);
+        return Some(reading);
+    }
+    if !rest.starts_with(b"#") {
+        let (timestamp, behind) = word(rest);
+        reading.timestamp = Some(number::timestamp_seconds(timestamp).ok()?);
+        let Some(behind) = behind else {
+            return Some(reading);
+        };
+        rest = behind;
+    }
+    is_exemplar(rest.strip_prefix(b"# {")?, limits)?;
+    reading.exemplar = newline - rest.len() + b"# ".len();
+    Some(reading)
+}
+
+/// The bytes before the first blank, and those behind it if there is one.
+#[inline(always)]
+fn word(text: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match memchr::memchr(b' ', text) {
+        Some(blank) => (&text[..blank], text.get(blank + 1..)),
+        None => (text, None),
+    }
+}
+
+/// Says yes to an exemplar of the ordinary form, from behind its brace: one or two labels, whose values
+/// are visible ASCII, a value, and perhaps a timestamp.
+fn is_exemplar(mut rest: &[u8], limits: &Limits) -> Option<()> {
+    let mut names = [&[] as &[u8]; 2];
+    let mut labels = 0;
+    loop {
+        let equals = rest
+            .iter()
+            .position(|b| !(b.is_ascii_alphanumeric() || *b == b'_'))?;
+        let (name, behind) = rest.split_at(equals);
+        let text = behind.strip_prefix(b"=\"")?;
+        let quote = memchr::memchr(b'"', text)?;
+        let (value, behind) = text.split_at(quote);
+        let is_plain = |b: &u8| matches!(b, b' '..=b'~') && *b != b'\\';
+        if !matches!(name.first(), Some(b'a'..=b'z' | b'A'..=b'Z' | b'_'))
+            || !value.iter().all(is_plain)
+            || value.len() > limits.label_value_bytes
+            || labels >= limits.labels
+            || names.contains(&name)
         {
             return None;
         }
-        timestamp = Some(number::timestamp_ms(rest)?);
+        *names.get_mut(labels)? = name;
+        labels += 1;
+        match behind.get(1)? {
+            b',' => rest = behind.get(2..)?,
+            b'}' => {
+                rest = behind.get(2..)?;
+                break;
+            }
+            _ => return None,
+        }
     }
-    Some(Reading {
-        value_end: from + length,
-        digits: 0,
-        timestamp,
-        exemplar: newline,
-    })
+    let (value, timestamp) = word(rest.strip_prefix(b" ")?);
+    number::value(value).ok()?;
+    if let Some(timestamp) = timestamp {
+        number::timestamp_seconds(timestamp).ok()?;
+    }
+    Some(())
 }
 
 #[cfg(test)]
