@@ -82,7 +82,7 @@ struct Step {
 /// What is combined adds up where the family's [`Rollup`] says so, or is the largest; histograms on
 /// the edges that all of them have; of summaries only sum and count can be added. A family that may
 /// not be combined keeps its first series, and the others are counted as
-/// [`DropReason::Duplicate`].
+/// [`DropReason::Duplicate`]. Series that stay alone keep their exemplars.
 #[derive(Clone, Debug, Default)]
 pub struct Fold {
     shapes: Vec<ShapeId>,
@@ -145,10 +145,26 @@ impl Fold {
                 Join::Max => out.raise(step.to, value),
             }
         }
+        if parts.iter().any(|part| part.exemplars().len() > 0) {
+            self.exemplars(parts, out);
+        }
         let lost = |(part, slot): &&(u32, Slot)| parts[*part as usize].get(*slot).is_some();
         let lost = self.refused.iter().filter(lost).count();
         out.tally_mut()
             .drop_samples(DropReason::Duplicate, lost as u64);
+    }
+
+    #[cold]
+    fn exemplars(&self, parts: &[&Snapshot], out: &mut Snapshot) {
+        let (shape, exemplars) = out.exemplars_mut();
+        for step in self.steps.iter().filter(|step| step.join == Join::Store) {
+            if let Some(exemplar) = parts[step.part as usize].exemplar(step.from) {
+                let (value, time) = (exemplar.value(), exemplar.timestamp_ms());
+                // It stands on the same bucket, or on a wider one.
+                let _ = exemplars.push(shape, step.to, exemplar.labels(), value, time);
+            }
+        }
+        exemplars.settle();
     }
 
     fn plan(&mut self, parts: &[&Snapshot], mut relabel: impl FnMut(&mut FoldSeries<'_>) -> bool) {

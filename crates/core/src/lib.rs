@@ -5,6 +5,7 @@
 pub mod catalogue;
 pub mod dialect;
 mod error;
+mod exemplar;
 pub mod exposition;
 mod family;
 pub mod fold;
@@ -20,6 +21,7 @@ pub mod tokenpath;
 pub mod translate;
 
 pub use error::{CollectError, Reason, in_full};
+pub use exemplar::{EXEMPLAR_CHARACTERS, Exemplar, ExemplarError};
 pub use family::{Desc, MetricType, Unit};
 pub use histogram::{Bucket, Histogram, QuantileValue, Summary};
 pub use label::{Label, LabelSet, is_label_name, is_metric_name};

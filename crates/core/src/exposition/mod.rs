@@ -26,7 +26,7 @@ pub use encoder::{Encoder, Part, Refused};
 pub use entry::{Entry, Exemplar, Labels, Sample};
 pub use error::{Excerpt, ParseError, ParseErrorKind};
 pub use filter::{Filter, Filtered};
-pub use format::{Format, Limits, Mode, Options, UnknownFormat};
+pub use format::{Format, Limits, Mode, Options, PageFormat, UnknownFormat};
 pub use layout::{Fresh, Layout, Reread};
 pub use parser::Parser;
 #[doc(hidden)]
