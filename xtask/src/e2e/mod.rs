@@ -3,10 +3,12 @@
 mod bomb;
 mod demo;
 mod faults;
+mod formats;
 mod manners;
 mod page;
 mod prometheus;
 mod python;
+mod relay;
 mod targets;
 mod translate;
 
@@ -18,4 +20,5 @@ pub(crate) fn run(binaries: &Binaries, report: &mut Report) {
     translate::run(binaries, report);
     faults::run(binaries, report);
     manners::run(binaries, report);
+    formats::run(binaries, report);
 }

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use tokenpath_core::dialect::Spoken;
-use tokenpath_core::exposition::{Encoder, Format, Part};
+use tokenpath_core::exposition::{Encoder, PageFormat, Part};
 use tokenpath_core::{BoxSource, Desc, LabelSet, Snapshot, Source, SourceId};
 use tokio::time::Instant;
 
@@ -147,7 +147,7 @@ pub struct Exporter {
     cells: RwLock<Cells>,
     keys: AtomicU64,
     spoken: RwLock<Spoken>,
-    speakers: [Mutex<Speaker>; 2],
+    speakers: [Mutex<Speaker>; PageFormat::ALL.len()],
     started: SystemTime,
     instance: Instance,
     reload: Mutex<Option<Reload>>,
@@ -315,7 +315,7 @@ impl Exporter {
     ///
     /// Dropping the future leaves the readings running to their own deadlines: another scraper may
     /// wait for them.
-    pub async fn page(&self, format: Format, deadline: Instant) -> Vec<u8> {
+    pub async fn page(&self, format: impl Into<PageFormat>, deadline: Instant) -> Vec<u8> {
         // All are started before any is waited for.
         let cells = self.cells();
         let flights: Vec<_> = cells
@@ -326,12 +326,13 @@ impl Exporter {
         for flight in flights {
             outcomes.push(flight.outcome(deadline).await);
         }
-        self.speak(format, &cells, &outcomes)
+        self.speak(format.into(), &cells, &outcomes)
     }
 
-    fn speak(&self, format: Format, cells: &Cells, outcomes: &[Outcome]) -> Vec<u8> {
+    fn speak(&self, format: PageFormat, cells: &Cells, outcomes: &[Outcome]) -> Vec<u8> {
         let reload = *self.reload.lock().unwrap_or_else(PoisonError::into_inner);
-        let speaker = &self.speakers[usize::from(format == Format::OpenMetrics100)];
+        let speaker = PageFormat::ALL.iter().position(|known| *known == format);
+        let speaker = &self.speakers[speaker.unwrap_or_default()];
         let mut speaker = speaker.lock().unwrap_or_else(PoisonError::into_inner);
         let Speaker { encoder, own, page } = &mut *speaker;
         own.clear();
@@ -353,8 +354,8 @@ impl Exporter {
     }
 }
 
-fn speakers(spoken: &Spoken) -> [Mutex<Speaker>; 2] {
-    [Format::Text004, Format::OpenMetrics100].map(|format| {
+fn speakers(spoken: &Spoken) -> [Mutex<Speaker>; PageFormat::ALL.len()] {
+    PageFormat::ALL.map(|format| {
         Mutex::new(Speaker {
             encoder: Encoder::with_dialects(format, spoken.clone()),
             own: Snapshot::new(),

@@ -1,21 +1,14 @@
 //! An [`Exporter`] gives the `/metrics` service its pages.
 
 use bytes::Bytes;
-use tokenpath_core::exposition::Format;
 
 use super::{Exporter, SourceStatus};
 use crate::Instance;
-use crate::server::{
-    Landing, LandingSource, PageError, PageProvider, PageRequest, ServedFormat, SourceState,
-};
+use crate::server::{Landing, LandingSource, PageError, PageProvider, PageRequest, SourceState};
 
 impl PageProvider for Exporter {
     async fn page(&self, request: PageRequest) -> Result<Bytes, PageError> {
-        let format = match request.format {
-            ServedFormat::Text004 => Format::Text004,
-            ServedFormat::OpenMetrics100 => Format::OpenMetrics100,
-        };
-        Ok(self.page(format, request.deadline).await.into())
+        Ok(self.page(request.format, request.deadline).await.into())
     }
 
     fn landing(&self) -> Landing {

@@ -303,7 +303,7 @@ impl<P: PageProvider> MetricsService<P> {
         let Ok(_permit) = scrapes.try_acquire() else {
             return overloaded("too many scrapes at once\n");
         };
-        let format = ServedFormat::negotiate(headers);
+        let (format, content_type) = ServedFormat::negotiate_type(headers);
         let deadline = Instant::now() + time_for_page(scrape_timeout(headers), options);
         let page = provider.page(PageRequest { format, deadline });
         // Half of the offset is for a provider that is late, half for the way back.
@@ -324,7 +324,7 @@ impl<P: PageProvider> MetricsService<P> {
         };
         let packed = page.len() >= options.gzip_min_bytes && wants_gzip(headers);
         let page = if packed { gzip(&page) } else { page };
-        let mut answer = respond(StatusCode::OK, format.content_type(), page);
+        let mut answer = respond(StatusCode::OK, content_type, page);
         let headers = answer.headers_mut();
         if packed {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
