@@ -2,6 +2,8 @@
 //!
 //! No sockets, no runtime, no clock, no log.
 
+#[cfg(feature = "prometheus-client")]
+pub mod bridge;
 pub mod catalogue;
 pub mod dialect;
 mod error;

@@ -23,6 +23,8 @@ pub use check::{Finding, FindingKind, check};
 pub use chunked::ChunkedParser;
 pub(crate) use encoder::SeriesLabels;
 pub use encoder::{Encoder, Part, Refused};
+#[cfg(feature = "prometheus-client")]
+pub(crate) use encoder::{escape_help, legal_metric_name};
 pub use entry::{Entry, Exemplar, Labels, Sample};
 pub use error::{Excerpt, ParseError, ParseErrorKind};
 pub use filter::{Filter, Filtered};

@@ -159,7 +159,7 @@ fn legal_name(name: &str) -> Cow<'_, str> {
 }
 
 /// The nearest legal metric name.
-pub(super) fn legal_metric_name(name: &str) -> Cow<'_, str> {
+pub(crate) fn legal_metric_name(name: &str) -> Cow<'_, str> {
     legal(name, crate::is_metric_name, |c| {
         c.is_ascii_alphanumeric() || c == '_' || c == ':'
     })

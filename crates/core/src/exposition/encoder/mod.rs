@@ -29,7 +29,15 @@ use crate::dialect::Spoken;
 use crate::{LabelSet, ShapeId, Snapshot};
 
 pub(crate) use labels::Labels as SeriesLabels;
+#[cfg(feature = "prometheus-client")]
+pub(crate) use labels::legal_metric_name;
 pub use refused::Refused;
+
+/// A help text as OpenMetrics has it.
+#[cfg(feature = "prometheus-client")]
+pub(crate) fn escape_help(text: &str) -> std::borrow::Cow<'_, str> {
+    escape::help(text, true)
+}
 
 /// What one source says, with the labels that all its series get.
 #[derive(Clone, Copy, Debug)]
