@@ -63,7 +63,8 @@ use crate::{
 /// sources said first, by [`read`](Self::read) or [`publish`](Self::publish). What was published
 /// stays until it is replaced or withdrawn: read before each page, and nothing on it is stale.
 ///
-/// Families have their canonical names. Series get the labels they were published with, by the rules
+/// Families have their canonical names, behind the prefix of the registry if it has one: register on a
+/// registry without, and give your own metrics a sub-registry. Series get the labels they were published with, by the rules
 /// of our pages, and stand in the order of publishing. Clones share what is published: one is
 /// registered, another is kept.
 ///

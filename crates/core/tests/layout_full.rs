@@ -203,8 +203,9 @@ fn exemplars_are_those_of_the_newest_page() {
     for mut reader in readers() {
         for [one, two] in pages {
             for extra in ["", "c 1 # {t=\"x\"} 1\n"] {
-                let line = |name: &str, end: &str| {
-                    format!("{name} 1{}{end}", &" "[end.is_empty() as usize..])
+                let line = |name: &str, end: &str| match end {
+                    "" => format!("{name} 1"),
+                    end => format!("{name} 1 {end}"),
                 };
                 let page = format!(
                     "# TYPE a counter\n{}\n{extra}{}\n# EOF\n",
