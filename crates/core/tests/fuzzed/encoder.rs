@@ -11,8 +11,10 @@ use tokenpath_core::exposition::{
 };
 use tokenpath_core::{Bucket, Desc, Histogram, LabelSet, MetricType, Slot, Snapshot, Unit};
 
+#[allow(clippy::unwrap_used, reason = "a check fails by panicking")]
 #[path = "../../../../testdata/page.rs"]
 mod page;
+#[allow(clippy::unwrap_used, reason = "a check fails by panicking")]
 #[path = "../../../../testdata/protobuf.rs"]
 mod protobuf;
 
