@@ -66,6 +66,9 @@ pub enum ExemplarError {
     /// Two labels have the same name, once characters that cannot stand in one are underscores.
     #[error("two labels of the exemplar have the same name")]
     DuplicateLabel,
+    /// A zero byte in a label value: Prometheus reads none there.
+    #[error("a label of the exemplar has a zero byte")]
+    ZeroByte,
 }
 
 #[derive(Clone, Debug)]
@@ -146,6 +149,10 @@ impl Exemplars {
             legal.finish();
             let name_end = self.text.len();
             let _ = write!(self.text, "{value}");
+            let value = self.text.as_bytes().get(name_end..).unwrap_or_default();
+            if memchr::memchr(0, value).is_some() {
+                return Err(ExemplarError::ZeroByte);
+            }
             let characters = self.text.get(first_text..).unwrap_or_default().chars();
             if characters.count() > EXEMPLAR_CHARACTERS {
                 return Err(ExemplarError::TooLong);
@@ -348,6 +355,7 @@ mod tests {
                 &[("a.b", "1"), ("a_b", "2")],
                 Err(ExemplarError::DuplicateLabel),
             ),
+            (&[("a", "1\0")], Err(ExemplarError::ZeroByte)),
             (
                 &[("a", &long)],
                 Ok(format!("0 [(\"a\", \"{long}\")] 1 Some(5)")),
