@@ -3,11 +3,13 @@
 mod bomb;
 mod demo;
 mod faults;
+mod formats;
 mod manners;
 mod page;
 pub(crate) mod prometheus;
 mod python;
 mod queries;
+mod relay;
 mod targets;
 mod translate;
 
@@ -20,4 +22,5 @@ pub(crate) fn run(binaries: &Binaries, report: &mut Report) {
     translate::run(binaries, report);
     faults::run(binaries, report);
     manners::run(binaries, report);
+    formats::run(binaries, report);
 }

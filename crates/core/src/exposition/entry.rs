@@ -166,7 +166,7 @@ impl<'a> Exemplar<'a> {
     }
 
     /// From the validated text `{labels} value [timestamp]`; `None` where it is empty.
-    fn parse(text: &'a str) -> Option<Self> {
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let inside = text.strip_prefix('{')?;
         let mut skim = Scan {
             text: inside,
