@@ -5,8 +5,9 @@ mod demo;
 mod faults;
 mod manners;
 mod page;
-mod prometheus;
+pub(crate) mod prometheus;
 mod python;
+mod queries;
 mod serve;
 mod targets;
 mod translate;
@@ -16,6 +17,7 @@ use crate::tests::Binaries;
 
 pub(crate) fn run(binaries: &Binaries, report: &mut Report) {
     demo::run(binaries, report);
+    queries::run(binaries, report);
     translate::run(binaries, report);
     faults::run(binaries, report);
     manners::run(binaries, report);
