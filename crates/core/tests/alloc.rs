@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokenpath_core::dialect::{Dialect, Row, Spoken};
 use tokenpath_core::exposition::{
-    Encoder, Entry, Filter, Format, Fresh, Layout, Options, Part, Sample, Variant,
+    Encoder, Entry, Filter, Format, Fresh, Layout, Options, Parser, Part, Sample, Variant,
 };
 use tokenpath_core::rollup::{RollUp, Rollup};
 use tokenpath_core::{
@@ -286,6 +286,41 @@ fn successive_pages() -> Vec<String> {
         fewer(57),
         fewer(13),
     ]
+}
+
+/// Everything a page says, asked for.
+fn read_all(page: &str, variant: Variant) -> usize {
+    let options = Options::new(Format::sniff(page.as_bytes(), None));
+    let mut seen = 0;
+    for entry in Parser::new(page.as_bytes(), options).with_variant(variant) {
+        if let Entry::Sample(sample) = entry.expect("a valid page") {
+            let labels = sample
+                .labels()
+                .map(|(name, value)| (name.raw(), value.raw()));
+            std::hint::black_box((sample.name().raw(), labels.count(), sample.value()));
+            if let Some(exemplar) = sample.exemplar() {
+                std::hint::black_box((exemplar.value(), exemplar.labels().count()));
+            }
+            seen += 1;
+        }
+    }
+    seen
+}
+
+#[test]
+fn parsing_allocates_nothing() {
+    let exemplars = "a_bucket{le=\"1\"} 5 # {trace_id=\"4bf9\"} 0.5 1790000000.25\n# EOF\n";
+    for page in [
+        recorded("vllm-0.32.0-t1-load.txt"),
+        recorded("vllm-0.33.0-V1-openmetrics.txt"),
+        exemplars.to_owned(),
+    ] {
+        for variant in Variant::available() {
+            let mut seen = 0;
+            let calls = allocations(|| seen = read_all(&page, variant));
+            assert_eq!((calls, seen > 0), (0, true), "{variant:?}");
+        }
+    }
 }
 
 #[test]
