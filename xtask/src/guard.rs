@@ -100,12 +100,18 @@ impl Program {
 
     /// Sends SIGTERM and waits.
     pub(crate) fn terminate(&mut self, limit: Duration) -> Result<ExitStatus> {
+        self.signal("TERM")?;
+        self.wait(limit)
+    }
+
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, name: &str) -> Result<()> {
         // The shell's builtin: signals have no safe interface in the standard library.
         let sent = Command::new("sh")
-            .args(["-c", &format!("kill -TERM {}", self.child.id())])
+            .args(["-c", &format!("kill -{name} {}", self.child.id())])
             .status()?;
-        ensure!(sent.success(), "kill -TERM failed");
-        self.wait(limit)
+        ensure!(sent.success(), "kill -{name} failed");
+        Ok(())
     }
 
     /// Waits for its own end.

@@ -1,15 +1,18 @@
-//! The backends that this build knows, for the commands that work on pages and lists. An explicit
-//! list.
+//! The backends that this build knows. An explicit list.
 
 use std::sync::Arc;
 
+use tokenpath_config::Reading;
 use tokenpath_core::catalogue::Compiled;
 use tokenpath_core::exposition::{Format, ParseError};
 use tokenpath_core::translate::{Report, TranslateOptions, Translator};
-use tokenpath_core::{Desc, Snapshot};
+use tokenpath_core::{BoxSource, Desc, Snapshot};
 use tokenpath_gateway::{GatewayOptions, GatewayTranslator};
 use tokenpath_limitador::{Admin, LimitadorOptions, LimitadorTranslator};
+use tokenpath_scrape::Endpoint;
 use tokenpath_tgi::{CatalogueOptions, TgiOptions, TgiTranslator};
+
+use crate::sources::{self, Unmade};
 
 /// Reads one page into a snapshot, and says what became of it.
 type Translate = fn(&[u8], Format, TranslateOptions, &mut Snapshot) -> Result<Report, ParseError>;
@@ -25,7 +28,12 @@ pub struct Backend {
     pub describe: fn() -> Vec<Arc<Desc>>,
     /// What becomes of its page; `None` where it is no page.
     pub page: Option<PageBackend>,
+    /// How a server of it becomes a source; `None` where it is no server.
+    pub source: Option<MakeSource>,
 }
+
+/// Makes the source of a server.
+type MakeSource = fn(Endpoint, &Reading) -> Result<BoxSource, Unmade>;
 
 /// A backend that is read as a page of text.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +54,7 @@ pub const ALL: &[Backend] = &[
             compiled: tokenpath_vllm::compiled,
             translate: vllm,
         }),
+        source: Some(sources::vllm),
     },
     Backend {
         kind: "tgi",
@@ -55,6 +64,7 @@ pub const ALL: &[Backend] = &[
             compiled: || tokenpath_tgi::compiled(with_batch_sizes()),
             translate: tgi,
         }),
+        source: Some(sources::tgi),
     },
     Backend {
         kind: "limitador",
@@ -64,6 +74,7 @@ pub const ALL: &[Backend] = &[
             compiled: tokenpath_limitador::compiled,
             translate: limitador,
         }),
+        source: Some(sources::limitador),
     },
     Backend {
         kind: "gateway",
@@ -73,14 +84,22 @@ pub const ALL: &[Backend] = &[
             compiled: tokenpath_gateway::compiled,
             translate: gateway,
         }),
+        source: Some(sources::gateway),
     },
     Backend {
         kind: "gpu",
         title: "NVIDIA GPUs",
         describe: || tokenpath_gpu::families::families().to_vec(),
         page: None,
+        source: None,
     },
 ];
+
+/// All of them, or the one that a program reads.
+pub fn of(kind: Option<&str>) -> impl Iterator<Item = &'static Backend> {
+    ALL.iter()
+        .filter(move |backend| kind.is_none_or(|kind| kind == backend.kind))
+}
 
 /// All that a TGI page may give, its largest histogram too.
 fn with_batch_sizes() -> CatalogueOptions {

@@ -1,32 +1,36 @@
 //! `tokenpath demo`: the digital twin and the exporter in one process; nothing else is needed.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use tokenpath_config::{Follower, Loader, Overlay};
 use tokenpath_core::{BoxSource, LabelSet};
-use tokenpath_gateway::{GatewaySource, GatewaySourceOptions};
 use tokenpath_gpu::GpuSource;
-use tokenpath_limitador::{LimitadorSource, LimitadorSourceOptions, TokenNamespaces};
 use tokenpath_scrape::runner::Exporter;
-use tokenpath_scrape::{Auth, Credential, Endpoint, Secret};
+use tokenpath_scrape::server::Probes;
 use tokenpath_sim::vllm::{Layout, Release};
 use tokenpath_sim::{
     Config, GpuConfig, Incident, Part, Role, RunningWorld, ServerConfig, ServerKind, Traffic,
     World, WorldConfig, WorldServer,
 };
-use tokenpath_tgi::{TgiSource, TgiSourceOptions};
-use tokenpath_vllm::VllmSource;
 
+use crate::cli::Common;
+use crate::configure::{refused, vocabulary};
 use crate::gpu_twin;
 use crate::logging;
 use crate::run::Failure;
-use crate::serve::{self, Common, Serving};
+use crate::serve::{self, Serving};
+use crate::sources::{equip, gpu_options};
 
 /// Where the demo listens unless told: on this machine only.
 const LISTEN: &str = "127.0.0.1:9410";
+
+/// Where the simulated servers listen, one port after another, so that a target file can name them.
+const TWIN_PORT: u16 = 9420;
+/// What the configuration calls the gateway's token.
+const TOKEN: &str = "TOKENPATH_DEMO_TOKEN";
 
 /// The twin's virtual time before the demo starts, so that its first page has something to show.
 const WARM_UP_SECONDS: f64 = 30.0;
@@ -68,6 +72,10 @@ pub struct Arguments {
         help_heading = "Twin"
     )]
     speed: f64,
+    /// First of the ports that the simulated servers listen on, one after another. Where one is taken,
+    /// and with 0, it is a free one.
+    #[arg(long = "twin.port", value_name = "PORT", default_value_t = TWIN_PORT, help_heading = "Twin")]
+    port: u16,
     #[command(flatten)]
     common: Common,
 }
@@ -94,9 +102,14 @@ fn incident(name: &str) -> Result<Incident, String> {
 ///
 /// # Errors
 ///
-/// Where an address cannot be bound.
+/// Where an argument is not right, or an address cannot be bound.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    logging::start(&arguments.common.log);
+    let mut flags = Overlay::new();
+    arguments.common.say(&mut flags);
+    let loader = Loader::new().vocabulary(vocabulary(None)).overlay(flags);
+    // What is wrong with the arguments is said before anything is simulated.
+    let config = loader.parse("the arguments", "").map_err(refused)?;
+    logging::start(&config.log);
     serve::runtime()?.block_on(async {
         let config = world(arguments);
         let token = config
@@ -108,18 +121,21 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         for incident in &arguments.incident {
             world.incident(*incident);
         }
-        let running = WorldServer::new(world).speed(arguments.speed).bind().await;
+        let server = WorldServer::new(world).speed(arguments.speed);
+        let running = server.port(arguments.port).bind().await;
         let running = Arc::new(running.map_err(Failure::runtime)?);
-        let sources = sources(&running, token, &arguments.common)?;
-        let all: Vec<&BoxSource> = sources.iter().map(|(source, _)| source).collect();
-        let mut exporter = Exporter::speaking(arguments.common.speech.spoken(all)?);
-        for (source, labels) in sources {
-            let options = arguments.common.scrape.source();
-            let labels = LabelSet::new(labels.iter().chain(options.labels.iter()));
-            exporter.add(source, options.labels(labels));
-        }
-        let timeout = arguments.common.scrape.timeout;
-        let serving = Serving::bind(exporter, &arguments.common.web, LISTEN, timeout).await?;
+        let token = move |name: &str| token.clone().filter(|_| name == TOKEN);
+        let config = loader
+            .environment(token)
+            .parse("the demo", &configuration(&running))
+            .map_err(refused)?;
+        let exporter = Arc::new(Exporter::new());
+        let probes = Arc::new(Probes::default());
+        let equip = equip(&exporter, &probes, None);
+        let (_follower, _) = Follower::start(Arc::clone(&exporter), &config, None, equip).await;
+        let labels = LabelSet::new([("node", NODE)]);
+        exporter.change(&[], [(gpus(&running)?, gpu_options(&config, &labels))]);
+        let serving = Serving::bind(exporter, probes, &config, LISTEN).await?;
         println!("{}", introduction(&serving.url, &running));
         serving.until(serve::stop_signal()?).await;
         Ok(())
@@ -184,73 +200,41 @@ fn world(arguments: &Arguments) -> WorldConfig {
     }
 }
 
-/// A source for each part of the world, with the labels that an operator would give it.
-fn sources(
-    running: &Arc<RunningWorld>,
-    token: Option<String>,
-    common: &Common,
-) -> Result<Vec<(BoxSource, LabelSet)>, Failure> {
-    let page = common.scrape.page_source();
-    let node = |name: &str| LabelSet::new([("node", name)]);
-    let mut sources = Vec::new();
-    for (part, address) in running.addresses() {
-        let endpoint = endpoint(address)?;
-        sources.push(match part {
-            Part::Server(index) => {
-                let (name, is_tgi, role) = running.with_world(|world| {
-                    let server = &world.servers()[index];
-                    let is_tgi = matches!(server.kind(), ServerKind::Tgi(_));
-                    (server.name().to_owned(), is_tgi, server.role())
-                });
-                let mut labels = vec![("node", NODE), ("worker_id", name.as_str())];
-                if matches!(role, Role::Prefill | Role::Decode) {
-                    labels.push(("role", role.name()));
-                }
-                let source = if is_tgi {
-                    let options = TgiSourceOptions {
-                        client: page.client.clone(),
-                        timeout: page.timeout,
-                        ..TgiSourceOptions::default()
-                    };
-                    BoxSource::new(TgiSource::new(endpoint, options).map_err(Failure::runtime)?)
-                } else {
-                    BoxSource::new(
-                        VllmSource::new(endpoint, page.clone()).map_err(Failure::runtime)?,
-                    )
+/// What an operator would write for this world: a source for each part of it.
+fn configuration(running: &RunningWorld) -> String {
+    let mut text = String::from("sources:\n");
+    for (part, at) in running.addresses() {
+        // Writing to a string does not fail.
+        _ = match part {
+            Part::Server(index) => running.with_world(|world| {
+                let server = &world.servers()[index];
+                let kind = match server.kind() {
+                    ServerKind::Tgi(_) => "tgi",
+                    _ => "vllm",
                 };
-                (source, LabelSet::new(labels))
-            }
-            Part::Limitador => {
-                let mut options = LimitadorSourceOptions::default();
-                options.timeout = page.timeout;
-                options.limitador.tenants.names = vec!["user".to_owned(), "userid".to_owned()];
-                options.limitador.tenants.keep = vec![("group".to_owned(), "group".to_owned())];
-                options.limitador.tokens = TokenNamespaces::Only(["llm/chat".to_owned()].into());
-                let source = LimitadorSource::new(endpoint, options).map_err(Failure::runtime)?;
-                (BoxSource::new(source), LabelSet::default())
-            }
-            Part::Gateway => {
-                let mut options = GatewaySourceOptions {
-                    timeout: page.timeout,
-                    ..GatewaySourceOptions::default()
+                let (name, role) = (server.name(), server.role());
+                let role = match role {
+                    Role::Prefill | Role::Decode => format!(", role: {}", role.name()),
+                    _ => String::new(),
                 };
-                if let Some(token) = &token {
-                    options.client.auth =
-                        Auth::Bearer(Credential::Inline(Secret::new(token.clone())));
-                }
-                let source = GatewaySource::new(endpoint, options).map_err(Failure::runtime)?;
-                (BoxSource::new(source), LabelSet::default())
-            }
-        });
+                writeln!(
+                    text,
+                    "- {{kind: {kind}, endpoint: 'http://{at}', \
+                     labels: {{node: {NODE}, worker_id: {name}{role}}}}}"
+                )
+            }),
+            Part::Limitador => writeln!(
+                text,
+                "- kind: limitador\n  endpoint: 'http://{at}'\n  limitador: \
+                 {{tenant: [user, userid], keep: {{group: group}}, token_namespaces: llm/chat}}"
+            ),
+            Part::Gateway => writeln!(
+                text,
+                "- {{kind: gateway, endpoint: 'http://{at}', auth: {{token: '${{{TOKEN}}}'}}}}"
+            ),
+        };
     }
-    sources.push((gpus(running)?, node(NODE)));
-    Ok(sources)
-}
-
-fn endpoint(address: SocketAddr) -> Result<Endpoint, Failure> {
-    format!("http://{address}")
-        .parse()
-        .map_err(Failure::runtime)
+    text
 }
 
 /// The simulated GPUs, behind the sampler that reads real ones.

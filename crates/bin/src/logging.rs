@@ -1,6 +1,7 @@
 //! Log output, in the manner of Prometheus's exporters: on standard error, logfmt or JSON.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use tokenpath_config::{Log, Overlay};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -9,66 +10,61 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Log")]
 pub struct LogArguments {
-    /// The least severe messages to log.
+    /// The least severe messages to log; info by default.
     #[arg(
         long = "log.level",
         value_name = "LEVEL",
-        default_value = "info",
+        value_parser = ["trace", "debug", "info", "warn", "error"],
         env = "LOG_LEVEL"
     )]
-    pub level: Level,
-    /// How a log line is written.
-    #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt")]
-    pub format: Format,
+    level: Option<String>,
+    /// How a log line is written; logfmt by default.
+    #[arg(
+        long = "log.format",
+        value_name = "FORMAT",
+        value_parser = ["logfmt", "json"]
+    )]
+    format: Option<String>,
 }
 
-/// The severities.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Level {
-    /// What helps to find a fault.
-    Debug,
-    /// What happens.
-    Info,
-    /// What may need a look.
-    Warn,
-    /// What does not work.
-    Error,
-}
-
-/// The formats of a log line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// `key=value`, as Prometheus writes it.
-    Logfmt,
-    /// A JSON object a line.
-    Json,
+impl LogArguments {
+    /// Says to a configuration what was said here.
+    pub fn say(&self, overlay: &mut Overlay) {
+        if let Some(level) = &self.level {
+            overlay.set("--log.level", "log.level", level);
+        }
+        if let Some(format) = &self.format {
+            overlay.set("--log.format", "log.format", format);
+        }
+    }
 }
 
 /// Starts logging. Called once, by the binary.
-pub fn start(arguments: &LogArguments) {
-    let level = match arguments.level {
-        Level::Debug => LevelFilter::DEBUG,
-        Level::Info => LevelFilter::INFO,
-        Level::Warn => LevelFilter::WARN,
-        Level::Error => LevelFilter::ERROR,
+pub fn start(log: &Log) {
+    let level = match log.level.as_deref() {
+        Some("trace") => LevelFilter::TRACE,
+        Some("debug") => LevelFilter::DEBUG,
+        Some("warn") => LevelFilter::WARN,
+        Some("error") => LevelFilter::ERROR,
+        _ => LevelFilter::INFO,
     };
     let registry = tracing_subscriber::registry().with(level);
-    match arguments.format {
-        Format::Logfmt => registry
-            .with(
-                tracing_logfmt::builder()
-                    .with_target(false)
-                    .with_span_path(false)
-                    .layer()
-                    .with_writer(std::io::stderr),
-            )
-            .init(),
-        Format::Json => registry
+    match log.format.as_deref() {
+        Some("json") => registry
             .with(
                 tracing_subscriber::fmt::layer()
                     .json()
                     .flatten_event(true)
                     .with_target(false)
+                    .with_writer(std::io::stderr),
+            )
+            .init(),
+        _ => registry
+            .with(
+                tracing_logfmt::builder()
+                    .with_target(false)
+                    .with_span_path(false)
+                    .layer()
                     .with_writer(std::io::stderr),
             )
             .init(),

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tokenpath_cli::{demo, metrics, parse, run, serve, translate};
+use tokenpath_cli::{check_config, demo, metrics, parse, run, serve, translate};
 
 /// One token path, every engine: reads what LLM engines say about themselves, in every release,
 /// and says it again under names that stay.
@@ -19,12 +19,15 @@ Try it without any engine:
   tokenpath demo
 Beside a vLLM server:
   tokenpath serve --vllm.endpoint http://localhost:8000
+A fleet, by a file:
+  tokenpath check-config tokenpath.yaml && tokenpath serve --config tokenpath.yaml
 What becomes of a page:
   curl -s localhost:8000/metrics | tokenpath translate --backend vllm --explain";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(Box<serve::Arguments>),
+    CheckConfig(check_config::Arguments),
     Demo(Box<demo::Arguments>),
     Parse(parse::Arguments),
     Translate(translate::Arguments),
@@ -36,9 +39,22 @@ fn main() -> ExitCode {
         run::arguments("tokenpath serve --vllm.endpoint http://localhost:8000");
     run::exit(match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::CheckConfig(arguments) => check_config::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Parse(arguments) => parse::run(&arguments),
         Command::Translate(arguments) => translate::run(&arguments),
         Command::Metrics(arguments) => metrics::run(&arguments),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn no_two_arguments_are_one() {
+        Arguments::command().debug_assert();
+    }
 }

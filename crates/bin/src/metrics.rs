@@ -12,7 +12,6 @@ use tokenpath_core::{Desc, MetricType, tokenpath};
 
 use crate::backends;
 use crate::run::Failure;
-use crate::sources::dialect;
 
 /// List the families that are spoken, and where each comes from.
 #[derive(Clone, Debug, Args)]
@@ -27,6 +26,16 @@ pub struct Arguments {
     /// Instead: what a dialect says, from which family, and what it cannot say.
     #[arg(long, value_name = "NAME", value_parser = dialect, conflicts_with = "format")]
     dialect: Option<Dialect>,
+}
+
+/// A dialect by its name.
+fn dialect(name: &str) -> Result<Dialect, String> {
+    Dialect::builtin(name).ok_or_else(|| {
+        let names: Vec<String> = Dialect::builtins()
+            .map(|dialect| dialect.name().to_owned())
+            .collect();
+        format!("no such dialect; there are: {}", names.join(", "))
+    })
 }
 
 /// The forms of the list.

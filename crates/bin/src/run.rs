@@ -12,7 +12,7 @@ use tokenpath_core::in_full;
 #[derive(Debug)]
 pub struct Failure {
     code: u8,
-    cause: Box<dyn Error + Send + Sync>,
+    causes: Vec<Box<dyn Error + Send + Sync>>,
 }
 
 impl Failure {
@@ -20,7 +20,17 @@ impl Failure {
     pub fn usage(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             code: 2,
-            cause: cause.into(),
+            causes: vec![cause.into()],
+        }
+    }
+
+    /// The same, with all that is wrong.
+    pub fn usages<E: Into<Box<dyn Error + Send + Sync>>>(
+        causes: impl IntoIterator<Item = E>,
+    ) -> Self {
+        Self {
+            code: 2,
+            causes: causes.into_iter().map(Into::into).collect(),
         }
     }
 
@@ -28,7 +38,7 @@ impl Failure {
     pub fn runtime(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             code: 1,
-            cause: cause.into(),
+            causes: vec![cause.into()],
         }
     }
 }
@@ -55,12 +65,13 @@ pub fn exit(result: Result<(), Failure>) -> ExitCode {
     let Err(failure) = result else {
         return ExitCode::SUCCESS;
     };
-    if is_broken_pipe(&*failure.cause) {
+    if failure.causes.iter().any(|cause| is_broken_pipe(&**cause)) {
         // Whoever read our output has seen enough.
         return ExitCode::SUCCESS;
     }
-    let text = in_full(&*failure.cause);
-    eprintln!("error: {text}");
+    for cause in &failure.causes {
+        eprintln!("error: {}", in_full(&**cause));
+    }
     ExitCode::from(failure.code)
 }
 

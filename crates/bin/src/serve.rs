@@ -1,31 +1,47 @@
-//! `tokenpath serve` and the exporters: sources from arguments, one page for all.
+//! `tokenpath serve` and the exporters: one configuration, one page for all its sources.
 
 use std::future::Future;
 use std::io;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
-use tokenpath_core::BoxSource;
+use tokenpath_config::{Config, Follower, Overlay};
 use tokenpath_scrape::runner::Exporter;
-use tokenpath_scrape::server::{ListenAddress, MetricsService, Server, ServerOptions, bind};
+use tokenpath_scrape::server::{
+    ListenAddress, MetricsService, Probes, Server, ServerOptions, ServiceOptions, bind,
+};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 
-use crate::cli::{ScrapeArguments, SpeechArguments, WebArguments};
-use crate::logging::{self, LogArguments};
+use crate::cli::{Common, one};
+use crate::configure;
+use crate::kinds::{Gateway, Gpu, Limitador, Tgi, Vllm};
+use crate::logging;
 use crate::run::Failure;
-use crate::sources::{Gateway, Gpu, Limitador, Tgi, Vllm};
+use crate::sources::equip;
 
 /// Where `tokenpath serve` listens unless told.
 pub const LISTEN: &str = ":9410";
 
 /// Read engines, limiters, gateways and GPUs, and serve what they say under names that stay.
+///
+/// What is read is said by flags, by the environment, or by a file: flags win over the environment,
+/// the environment over the file. The file is read again when it changes, and on SIGHUP.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:
   tokenpath serve --vllm.endpoint http://localhost:8000
   tokenpath serve --vllm.endpoint http://10.0.0.7:8000 --tgi.endpoint http://10.0.0.8:8080 --gpu
   VLLM_ENDPOINT=http://10.0.0.7:8000,http://10.0.0.8:8000 tokenpath serve
+  tokenpath serve --config /etc/tokenpath/tokenpath.yaml --shard 0/4
 Then: curl localhost:9410/metrics")]
 pub struct Arguments {
+    /// Configuration file; docs/configuration.md has its keys, `tokenpath check-config` checks it.
+    #[arg(long, value_name = "FILE", help_heading = "Configuration")]
+    config: Option<PathBuf>,
+    /// Read only share K of all targets, K from 0 to N-1: the same file on N machines reads each once.
+    #[arg(long, value_name = "K/N", help_heading = "Configuration")]
+    shard: Option<String>,
     #[command(flatten)]
     vllm: Vllm,
     #[command(flatten)]
@@ -43,59 +59,117 @@ pub struct Arguments {
     common: Common,
 }
 
-/// The arguments that every exporter has.
-#[derive(Clone, Debug, Args)]
-pub struct Common {
-    /// How targets are read.
-    #[command(flatten)]
-    pub scrape: ScrapeArguments,
-    #[command(flatten)]
-    pub(crate) speech: SpeechArguments,
-    #[command(flatten)]
-    pub(crate) web: WebArguments,
-    #[command(flatten)]
-    pub(crate) log: LogArguments,
+impl Arguments {
+    fn say(&self, overlay: &mut Overlay) {
+        one(overlay, "--shard", "shard", self.shard.as_deref());
+        self.common.say(overlay);
+        self.vllm.say(overlay);
+        self.tgi.say(overlay);
+        self.limitador.say(overlay);
+        self.gateway.say(overlay);
+        if self.read_gpus {
+            overlay.section("--gpu", "gpu");
+        }
+        self.gpu.say(overlay);
+    }
 }
 
 /// Runs the command until SIGTERM or SIGINT.
 ///
 /// # Errors
 ///
-/// Where there is nothing to read, a source is not set up right, or an address cannot be bound.
+/// Where the configuration is not right, there is nothing to read, a source is not set up right, or
+/// an address cannot be bound.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let scrape = &arguments.common.scrape;
-    let mut sources = arguments.vllm.sources(scrape)?;
-    sources.extend(arguments.tgi.sources(scrape)?);
-    sources.extend(arguments.limitador.sources(scrape)?);
-    sources.extend(arguments.gateway.sources(scrape)?);
-    if arguments.read_gpus {
-        sources.push(arguments.gpu.source()?);
-    }
-    if sources.is_empty() {
-        return Err(Failure::usage(
-            "nothing to read: name at least one source, for instance --vllm.endpoint http://localhost:8000 \
-             or --gpu, or try `tokenpath demo`, which needs none",
-        ));
-    }
-    export(sources, &arguments.common, LISTEN)
+    let mut flags = Overlay::new();
+    arguments.say(&mut flags);
+    let told = flags.over(configure::environment(None));
+    export(told, None, arguments.config.as_deref(), LISTEN)
 }
 
-/// Serves sources until SIGTERM or SIGINT.
-///
-/// # Errors
-///
-/// As [`run`].
-pub fn export(sources: Vec<BoxSource>, common: &Common, listen: &str) -> Result<(), Failure> {
-    logging::start(&common.log);
-    let mut exporter = Exporter::speaking(common.speech.spoken(&sources)?);
-    for source in sources {
-        exporter.add(source, common.scrape.source());
+/// A program that reads one kind of backend, by flags and environment alone.
+#[derive(Clone, Copy, Debug)]
+pub struct OneKind {
+    /// The kind.
+    pub kind: &'static str,
+    /// Where such a server usually is: read where no other is named.
+    pub usual: Option<&'static str>,
+    /// Where the program listens unless told.
+    pub listen: &'static str,
+}
+
+impl OneKind {
+    /// Runs the program until SIGTERM or SIGINT; `say` says its flags.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`].
+    pub fn serve(&self, say: impl FnOnce(&mut Overlay)) -> Result<(), Failure> {
+        let (mut flags, mut usual) = (Overlay::new(), Overlay::new());
+        say(&mut flags);
+        if let Some(endpoint) = self.usual {
+            usual.endpoints("the usual endpoint", self.kind, [endpoint]);
+        }
+        let environment = configure::environment(Some(self.kind));
+        let told = flags.over(environment).over(usual);
+        export(told, Some(self.kind), None, self.listen)
+    }
+}
+
+/// Serves what a configuration says, for a program that reads one kind, or all.
+fn export(
+    told: Overlay,
+    kind: Option<&'static str>,
+    file: Option<&Path>,
+    listen: &str,
+) -> Result<(), Failure> {
+    let (config, file) = configure::load(told, kind, file)?;
+    let nothing = config.sources.is_empty() && config.discovery.is_empty() && config.gpu.is_none();
+    if nothing && file.is_none() {
+        return Err(Failure::usage(
+            "nothing to read: name at least one source, for instance --vllm.endpoint http://localhost:8000, \
+             --gpu or --config FILE, or try `tokenpath demo`, which needs none",
+        ));
+    }
+    logging::start(&config.log);
+    if nothing {
+        tracing::warn!("the configuration names nothing to read");
     }
     runtime()?.block_on(async {
-        let serving = Serving::bind(exporter, &common.web, listen, common.scrape.timeout).await?;
-        serving.until(stop_signal()?).await;
+        let exporter = Arc::new(Exporter::new());
+        let hup = hangups(file.is_some())?;
+        let probes = Arc::new(Probes::default());
+        let equip = equip(&exporter, &probes, kind);
+        let (follower, change) = Follower::start(Arc::clone(&exporter), &config, file, equip).await;
+        if !change.refused.is_empty() {
+            let refused = change.refused.into_iter();
+            return Err(Failure::usages(
+                refused.map(|(source, error)| format!("{source}: {error}")),
+            ));
+        }
+        let serving = Serving::bind(exporter, probes, &config, listen).await?;
+        let stop = stop_signal()?;
+        // Of its own: a list of thousands of targets must not hold up who asks meanwhile.
+        let following = tokio::spawn(follower.run(hup));
+        serving.until(stop).await;
+        following.abort();
         Ok(())
     })
+}
+
+/// Each SIGHUP, where there is a file to read again; else the signal keeps its usual meaning.
+fn hangups(file: bool) -> Result<mpsc::Receiver<()>, Failure> {
+    let (send, receive) = mpsc::channel(1);
+    if file {
+        let mut signals = signal(SignalKind::hangup()).map_err(Failure::runtime)?;
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                // One that waits already stands for all.
+                _ = send.try_send(());
+            }
+        });
+    }
+    Ok(receive)
 }
 
 /// The runtime of the binaries: two threads, so that a page that takes long to encode does not hold
@@ -124,9 +198,27 @@ pub(crate) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
     })
 }
 
+/// How pages are served. A page waits as long as its slowest target may take.
+fn service(config: &Config) -> ServiceOptions {
+    let defaults = ServiceOptions::default();
+    let sources = config.sources.iter().map(|source| &source.reading);
+    let found = config.discovery.iter().map(|discovery| &discovery.reading);
+    let readings = sources.chain(found).map(|reading| reading.timeout);
+    ServiceOptions {
+        telemetry_path: config
+            .web
+            .telemetry_path
+            .clone()
+            .unwrap_or(defaults.telemetry_path),
+        scrapes_max: config.web.max_requests.unwrap_or(defaults.scrapes_max),
+        timeout_max: readings.fold(config.defaults.timeout, std::cmp::max),
+        ..ServiceOptions::default()
+    }
+}
+
 /// An exporter on its listeners.
 pub(crate) struct Serving {
-    server: Server<Exporter>,
+    server: Server<Arc<Exporter>>,
     listeners: Vec<tokio::net::TcpListener>,
     /// The first address, as a client on this machine would name it.
     pub(crate) url: String,
@@ -134,21 +226,23 @@ pub(crate) struct Serving {
 
 impl Serving {
     pub(crate) async fn bind(
-        exporter: Exporter,
-        web: &WebArguments,
+        exporter: Arc<Exporter>,
+        probes: Arc<Probes>,
+        config: &Config,
         default_listen: &str,
-        timeout: Duration,
     ) -> Result<Self, Failure> {
         let default = default_listen
             .parse::<ListenAddress>()
             .map_err(Failure::usage)?;
-        let addresses = if web.listen.is_empty() {
+        let addresses = if config.web.listen.is_empty() {
             vec![default]
         } else {
-            web.listen.clone()
+            config.web.listen.clone()
         };
-        let service =
-            MetricsService::new(exporter, web.service(timeout)).map_err(Failure::usage)?;
+        let options = service(config);
+        let path = options.telemetry_path.clone();
+        let service = MetricsService::new(exporter, options).map_err(Failure::usage)?;
+        let service = service.probes(probes);
         let listeners = bind(&addresses).await.map_err(Failure::runtime)?;
         let bound: io::Result<Vec<_>> = listeners
             .iter()
@@ -156,7 +250,7 @@ impl Serving {
             .collect();
         let bound = bound.map_err(Failure::runtime)?;
         for address in &bound {
-            tracing::info!(%address, path = web.telemetry_path, "serving metrics");
+            tracing::info!(%address, path, "serving metrics");
         }
         let url = bound.first().map_or_else(String::new, |address| {
             let host = if address.ip().is_unspecified() {
@@ -169,7 +263,7 @@ impl Serving {
             } else {
                 host
             };
-            format!("http://{host}:{}{}", address.port(), web.telemetry_path)
+            format!("http://{host}:{}{path}", address.port())
         });
         Ok(Self {
             server: Server::new(service, ServerOptions::default()),

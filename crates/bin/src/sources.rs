@@ -1,375 +1,202 @@
-//! What can be read, as arguments: a group for each kind of backend, and the sources they make.
+//! How a source is made of a target, one function a kind. Flags and files both come here.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::error::Error;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use clap::Args;
-use tokenpath_core::BoxSource;
-use tokenpath_core::dialect::Dialect;
-use tokenpath_gateway::{GatewaySource, GatewaySourceOptions, kubernetes_token};
-use tokenpath_gpu::{GpuSource, host_name};
+use tokenpath_config::{Config, Engine, Equip, Gpu, Make, Reading};
+use tokenpath_core::{BoxSource, in_full};
+use tokenpath_gateway::{GatewaySource, GatewaySourceOptions};
+use tokenpath_gpu::{GpuSource, StartError, host_name};
 use tokenpath_limitador::{LimitadorSource, LimitadorSourceOptions, TenantHash, TokenNamespaces};
-use tokenpath_scrape::{Auth, Credential, Endpoint};
+use tokenpath_scrape::runner::{Exporter, SourceKey, SourceOptions};
+use tokenpath_scrape::server::Probes;
+use tokenpath_scrape::{Endpoint, PageSource};
 use tokenpath_tgi::{TgiSource, TgiSourceOptions};
 use tokenpath_vllm::VllmSource;
 
-use crate::cli::{ScrapeArguments, seconds};
-use crate::run::Failure;
+use crate::backends;
 
-/// vLLM servers.
-#[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "vLLM")]
-pub struct Vllm {
-    /// URL of a vLLM server; `/metrics` is added where it has no path. May be repeated.
-    #[arg(
-        long = "vllm.endpoint",
-        value_name = "URL",
-        env = "VLLM_ENDPOINT",
-        value_delimiter = ','
-    )]
-    endpoints: Vec<Endpoint>,
+/// Why there is no source of a target.
+pub type Unmade = Box<dyn Error + Send + Sync>;
+
+/// A vLLM server.
+pub(crate) fn vllm(endpoint: Endpoint, reading: &Reading) -> Result<BoxSource, Unmade> {
+    let source = VllmSource::new(endpoint, reading.page_source())?;
+    Ok(BoxSource::new(source))
 }
 
-/// TGI servers.
-#[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "TGI")]
-pub struct Tgi {
-    /// URL of a TGI server; `/metrics` is added where it has no path. May be repeated.
-    #[arg(
-        long = "tgi.endpoint",
-        value_name = "URL",
-        env = "TGI_ENDPOINT",
-        value_delimiter = ','
-    )]
-    endpoints: Vec<Endpoint>,
-    /// Name of the model, instead of the one that the server says.
-    #[arg(long = "tgi.model-name", value_name = "NAME")]
-    model_name: Option<String>,
-    /// Take over the histogram of batch sizes, which has 1,024 buckets. Its sum and count are there
-    /// in any case.
-    #[arg(long = "tgi.batch-size-histogram")]
-    batch_size_histogram: bool,
-}
-
-/// Limiters.
-#[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Limitador")]
-pub struct Limitador {
-    /// URL of a Limitador; `/metrics` is added where it has no path. May be repeated.
-    #[arg(
-        long = "limitador.endpoint",
-        value_name = "URL",
-        env = "LIMITADOR_ENDPOINT",
-        value_delimiter = ','
-    )]
-    endpoints: Vec<Endpoint>,
-    /// Label of its page, or variable of its counters, that names the tenant; the first that a series
-    /// has counts. May be repeated.
-    #[arg(long = "limitador.tenant", value_name = "NAME", value_delimiter = ',')]
-    tenants: Vec<String>,
-    /// Another label or variable to keep, and what to call it. May be repeated.
-    #[arg(long = "limitador.keep", value_name = "NAME=OURS", value_parser = pair, value_delimiter = ',')]
-    keep: Vec<(String, String)>,
-    /// File with a key of at least 16 bytes: tenants are shown as a keyed hash.
-    #[arg(long = "limitador.tenant-key-file", value_name = "FILE")]
-    tenant_key_file: Option<PathBuf>,
-    /// Most tenants with series of their own; the others become `other` together.
-    #[arg(
-        long = "limitador.tenant-limit",
-        value_name = "N",
-        default_value_t = 1000
-    )]
-    tenant_limit: usize,
-    /// Namespace whose limits and counters are asked for, beside those on the page. May be repeated.
-    #[arg(long = "limitador.namespace", value_name = "NAMESPACE")]
-    namespaces: Vec<String>,
-    /// Namespace whose hits are tokens, `*` for all; hits of others are called hits. May be repeated.
-    #[arg(long = "limitador.token-namespace", value_name = "NAMESPACE")]
-    token_namespaces: Vec<String>,
-    /// Read the metrics page only, not the admin API.
-    #[arg(long = "limitador.no-admin")]
-    no_admin: bool,
-}
-
-/// Gateways.
-#[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Gateway")]
-pub struct Gateway {
-    /// URL of an endpoint picker; `/metrics` is added where it has no path. May be repeated.
-    #[arg(
-        long = "gateway.endpoint",
-        value_name = "URL",
-        env = "GATEWAY_ENDPOINT",
-        value_delimiter = ','
-    )]
-    endpoints: Vec<Endpoint>,
-    /// File with a bearer token for gateways, read again for each request.
-    #[arg(
-        long = "gateway.bearer-token-file",
-        value_name = "FILE",
-        conflicts_with = "kubernetes_token"
-    )]
-    bearer_token_file: Option<PathBuf>,
-    /// Show gateways the token of our own pod.
-    #[arg(long = "gateway.kubernetes-token")]
-    kubernetes_token: bool,
-    /// PEM file with the authorities to trust for gateways.
-    #[arg(long = "gateway.ca-file", value_name = "FILE")]
-    ca_file: Option<PathBuf>,
-    /// PEM file with the certificate to show to gateways.
-    #[arg(
-        long = "gateway.cert-file",
-        value_name = "FILE",
-        requires = "gateway_key_file"
-    )]
-    cert_file: Option<PathBuf>,
-    /// PEM file with the key of that certificate.
-    #[arg(
-        id = "gateway_key_file",
-        long = "gateway.key-file",
-        value_name = "FILE",
-        requires = "cert_file"
-    )]
-    key_file: Option<PathBuf>,
-    /// Name that a gateway's certificate must have, where it is not the endpoint's host.
-    #[arg(long = "gateway.server-name", value_name = "NAME")]
-    server_name: Option<String>,
-    /// Most fairness ids with series of their own; the others become `other` together.
-    #[arg(
-        long = "gateway.fairness-limit",
-        value_name = "N",
-        default_value_t = 100
-    )]
-    fairness_limit: usize,
-}
-
-/// The GPUs of this machine.
-#[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "GPU")]
-pub struct Gpu {
-    /// Path of `libnvidia-ml.so.1`, where the system does not find it.
-    #[arg(long = "nvml.library", value_name = "FILE")]
-    library: Option<PathBuf>,
-    /// Time between two samples, in seconds.
-    #[arg(long = "gpu.period", value_name = "SECONDS", default_value = "1", value_parser = seconds)]
-    period: Duration,
-    /// Do not list processes.
-    #[arg(long = "gpu.no-processes")]
-    no_processes: bool,
-    /// Do not read MIG instances.
-    #[arg(long = "gpu.no-mig")]
-    no_mig: bool,
-}
-
-/// Where an engine is found unless told.
-fn or_default(endpoints: &[Endpoint], default: &str) -> Vec<Endpoint> {
-    if endpoints.is_empty() {
-        default.parse().into_iter().collect()
-    } else {
-        endpoints.to_vec()
-    }
-}
-
-impl Vllm {
-    /// With the usual server where none was named.
-    #[must_use]
-    pub fn or_default(mut self) -> Self {
-        self.endpoints = or_default(&self.endpoints, "http://localhost:8000");
-        self
-    }
-
-    /// The sources.
-    ///
-    /// # Errors
-    ///
-    /// Where the arguments do not fit together or a file cannot be used.
-    pub fn sources(&self, scrape: &ScrapeArguments) -> Result<Vec<BoxSource>, Failure> {
-        let options = scrape.page_source();
-        let source = |endpoint: &Endpoint| VllmSource::new(endpoint.clone(), options.clone());
-        boxed(&self.endpoints, source)
-    }
-}
-
-impl Tgi {
-    /// With the usual server where none was named.
-    #[must_use]
-    pub fn or_default(mut self) -> Self {
-        self.endpoints = or_default(&self.endpoints, "http://localhost:8080");
-        self
-    }
-
-    /// The sources.
-    ///
-    /// # Errors
-    ///
-    /// As [`Vllm::sources`].
-    pub fn sources(&self, scrape: &ScrapeArguments) -> Result<Vec<BoxSource>, Failure> {
-        let page = scrape.page_source();
-        let mut options = TgiSourceOptions {
-            client: page.client,
-            timeout: page.timeout,
-            ..TgiSourceOptions::default()
-        };
-        options.tgi.translate = page.translate;
-        options.tgi.model_name.clone_from(&self.model_name);
-        options.tgi.catalogue.batch_size_histogram = self.batch_size_histogram;
-        boxed(&self.endpoints, |endpoint| {
-            TgiSource::new(endpoint.clone(), options.clone())
-        })
-    }
-}
-
-impl Limitador {
-    /// With the usual limiter where none was named.
-    #[must_use]
-    pub fn or_default(mut self) -> Self {
-        self.endpoints = or_default(&self.endpoints, "http://localhost:8080");
-        self
-    }
-
-    /// The sources.
-    ///
-    /// # Errors
-    ///
-    /// As [`Vllm::sources`].
-    pub fn sources(&self, scrape: &ScrapeArguments) -> Result<Vec<BoxSource>, Failure> {
-        if self.endpoints.is_empty() {
-            return Ok(Vec::new());
-        }
-        let page = scrape.page_source();
-        let mut options = LimitadorSourceOptions::default();
-        let body_limit = options.client.body_limit.max(page.client.body_limit);
-        options.client = page.client;
-        options.client.body_limit = body_limit;
-        options.timeout = page.timeout;
-        options.limitador.translate.mode = page.translate.mode;
-        let tenants = &mut options.limitador.tenants;
-        tenants.names.clone_from(&self.tenants);
-        tenants.keep.clone_from(&self.keep);
-        tenants.limit = self.tenant_limit;
-        tenants.hash = self
-            .tenant_key_file
-            .as_deref()
-            .map(tenant_hash)
-            .transpose()?;
-        options.limitador.tokens = if self
-            .token_namespaces
-            .iter()
-            .any(|namespace| namespace == "*")
-        {
-            TokenNamespaces::All
-        } else if self.token_namespaces.is_empty() {
-            TokenNamespaces::None
-        } else {
-            TokenNamespaces::Only(self.token_namespaces.iter().cloned().collect())
-        };
-        options.admin.enabled = !self.no_admin;
-        options.admin.namespaces.clone_from(&self.namespaces);
-        boxed(&self.endpoints, |endpoint| {
-            LimitadorSource::new(endpoint.clone(), options.clone())
-        })
-    }
-}
-
-fn tenant_hash(file: &std::path::Path) -> Result<TenantHash, Failure> {
-    let at = |what: &dyn std::fmt::Display| {
-        Failure::usage(format!(
-            "--limitador.tenant-key-file {}: {what}",
-            file.display()
-        ))
+/// A TGI server.
+pub(crate) fn tgi(endpoint: Endpoint, reading: &Reading) -> Result<BoxSource, Unmade> {
+    let page = reading.page_source();
+    let mut options = TgiSourceOptions {
+        client: page.client,
+        timeout: page.timeout,
+        ..TgiSourceOptions::default()
     };
+    options.tgi.translate = page.translate;
+    options.tgi.model_name.clone_from(&reading.tgi.model_name);
+    options.tgi.catalogue.batch_size_histogram = reading.tgi.batch_size_histogram;
+    Ok(BoxSource::new(TgiSource::new(endpoint, options)?))
+}
+
+/// A limiter. Its pages and lists are larger than an engine's page.
+pub(crate) fn limitador(endpoint: Endpoint, reading: &Reading) -> Result<BoxSource, Unmade> {
+    let page = reading.page_source();
+    let mut options = LimitadorSourceOptions::default();
+    let body_limit = reading.body_limit.unwrap_or(options.client.body_limit);
+    options.client = page.client;
+    options.client.body_limit = body_limit;
+    options.limitador.translate.limits.page_bytes = body_limit;
+    options.limitador.translate.mode = page.translate.mode;
+    options.limitador.translate.pass_unknown = page.translate.pass_unknown;
+    options.timeout = page.timeout;
+    let said = &reading.limitador;
+    let tenants = &mut options.limitador.tenants;
+    tenants.names.clone_from(&said.tenant);
+    tenants.keep.clone_from(&said.keep);
+    tenants.hash = said
+        .tenant_key_file
+        .as_deref()
+        .map(tenant_hash)
+        .transpose()?;
+    tenants.limit = said.tenants.limit;
+    tenants.always.clone_from(&said.tenants.keep);
+    tenants.other.clone_from(&said.tenants.other);
+    options.limitador.tokens = match said.token_namespaces.as_slice() {
+        [] => TokenNamespaces::None,
+        all if all.iter().any(|namespace| namespace == "*") => TokenNamespaces::All,
+        some => TokenNamespaces::Only(some.iter().cloned().collect()),
+    };
+    options.admin.enabled = !said.no_admin;
+    options.admin.namespaces.clone_from(&said.namespaces);
+    Ok(BoxSource::new(LimitadorSource::new(endpoint, options)?))
+}
+
+fn tenant_hash(file: &Path) -> Result<TenantHash, String> {
+    let at = |what: &dyn std::fmt::Display| format!("{}: {what}", file.display());
     let key = std::fs::read(file).map_err(|error| at(&error))?;
     TenantHash::new(key.trim_ascii()).map_err(|error| at(&error))
 }
 
-impl Gateway {
-    /// With the usual endpoint picker where none was named.
-    #[must_use]
-    pub fn or_default(mut self) -> Self {
-        self.endpoints = or_default(&self.endpoints, "http://localhost:9090");
-        self
+/// An endpoint picker.
+pub(crate) fn gateway(endpoint: Endpoint, reading: &Reading) -> Result<BoxSource, Unmade> {
+    let page = reading.page_source();
+    let mut options = GatewaySourceOptions {
+        client: page.client,
+        timeout: page.timeout,
+        ..GatewaySourceOptions::default()
+    };
+    options.gateway.translate = page.translate;
+    if let Some(limit) = reading.gateway.fairness_limit {
+        options.gateway.fairness_limit = limit;
     }
+    Ok(BoxSource::new(GatewaySource::new(endpoint, options)?))
+}
 
-    /// The sources.
-    ///
-    /// # Errors
-    ///
-    /// As [`Vllm::sources`].
-    pub fn sources(&self, scrape: &ScrapeArguments) -> Result<Vec<BoxSource>, Failure> {
-        let page = scrape.page_source();
-        let mut options = GatewaySourceOptions {
-            client: page.client,
-            timeout: page.timeout,
-            ..GatewaySourceOptions::default()
-        };
-        options.gateway.translate = page.translate;
-        options.gateway.fairness_limit = self.fairness_limit;
-        let client = &mut options.client;
-        if self.kubernetes_token {
-            client.auth = kubernetes_token();
-        } else if let Some(file) = &self.bearer_token_file {
-            client.auth = Auth::Bearer(Credential::File(file.clone()));
-        }
-        let or = |ours: &Option<PathBuf>, shared: &mut Option<PathBuf>| {
-            if ours.is_some() {
-                shared.clone_from(ours);
+/// The GPUs of this machine. That there is no driver is no error: the source is down until there is
+/// one.
+fn gpus(said: &Gpu) -> Result<BoxSource, StartError> {
+    let mut options = tokenpath_gpu::Options::default();
+    options.library.clone_from(&said.library);
+    options.period = said.period;
+    options.processes = said.processes;
+    options.mig = said.mig;
+    Ok(BoxSource::new(GpuSource::spawn(&host_name(), options)?))
+}
+
+/// What the runner does with the GPUs: they have a rhythm of their own, and serve no model.
+pub(crate) fn gpu_options(config: &Config, labels: &tokenpath_core::LabelSet) -> SourceOptions {
+    let mut options = config.defaults.source("gpu", labels);
+    options.interval = None;
+    options
+}
+
+/// The GPUs of an exporter, as the configuration last said.
+struct Gpus {
+    exporter: Arc<Exporter>,
+    read: Mutex<Option<(Gpu, Arc<Reading>, SourceKey)>>,
+}
+
+impl Gpus {
+    fn follow(&self, config: &Config) -> Result<(), StartError> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = match (&*read, &config.gpu) {
+            (None, None) => true,
+            (Some((gpu, reading, _)), Some(wanted)) => {
+                gpu == wanted && reading.fingerprint() == config.defaults.fingerprint()
             }
+            _ => false,
         };
-        or(&self.ca_file, &mut client.tls.ca_file);
-        or(&self.cert_file, &mut client.tls.client_cert_file);
-        or(&self.key_file, &mut client.tls.client_key_file);
-        if self.server_name.is_some() {
-            client.tls.server_name.clone_from(&self.server_name);
+        if same {
+            return Ok(());
         }
-        boxed(&self.endpoints, |endpoint| {
-            GatewaySource::new(endpoint.clone(), options.clone())
-        })
+        // First out, then in: two samplers of one driver would disturb each other.
+        if let Some((.., key)) = read.take() {
+            self.exporter.change(&[key], []);
+        }
+        if let Some(gpu) = &config.gpu {
+            let added = [(gpus(gpu)?, gpu_options(config, &gpu.labels))];
+            for key in self.exporter.change(&[], added) {
+                *read = Some((gpu.clone(), Arc::clone(&config.defaults), key));
+            }
+        }
+        Ok(())
     }
 }
 
-impl Gpu {
-    /// The source.
-    ///
-    /// # Errors
-    ///
-    /// Where the period makes no sense, or no thread can be started. That there is no driver is no
-    /// error here: the source is down until there is one.
-    pub fn source(&self) -> Result<BoxSource, Failure> {
-        let mut options = tokenpath_gpu::Options::default();
-        options.library.clone_from(&self.library);
-        options.period = self.period;
-        options.processes = !self.no_processes;
-        options.mig = !self.no_mig;
-        let source = GpuSource::spawn(&host_name(), options).map_err(Failure::usage)?;
-        Ok(BoxSource::new(source))
-    }
+/// What a program that reads one kind, or all, makes of a configuration, again and again as it is
+/// reloaded.
+#[must_use]
+pub fn equip(
+    exporter: &Arc<Exporter>,
+    probes: &Arc<Probes>,
+    kind: Option<&'static str>,
+) -> Arc<Equip> {
+    let gpus = Gpus {
+        exporter: Arc::clone(exporter),
+        read: Mutex::new(None),
+    };
+    let probes = Arc::clone(probes);
+    Arc::new(move |config: &Config| {
+        if let Err(error) = gpus.follow(config) {
+            tracing::error!(error = in_full(&error), "the GPUs cannot be read");
+        }
+        let make = make(config);
+        probes.set(config.probes(&make));
+        (kinds(config, kind), make)
+    })
 }
 
-fn boxed<S: tokenpath_core::Source, E: std::error::Error + Send + Sync + 'static>(
-    endpoints: &[Endpoint],
-    source: impl Fn(&Endpoint) -> Result<S, E>,
-) -> Result<Vec<BoxSource>, Failure> {
-    let boxed = |endpoint| source(endpoint).map(BoxSource::new).map_err(Failure::usage);
-    endpoints.iter().map(boxed).collect()
+/// The engines by whose catalogues a page tells its kind.
+fn kinds(config: &Config, kind: Option<&str>) -> Vec<Engine> {
+    let built_in = backends::of(kind).filter_map(|backend| backend.page);
+    let own = config.catalogues.iter().cloned();
+    built_in
+        .map(|page| (page.compiled)().into())
+        .chain(own)
+        .collect()
 }
 
-/// `NAME=OURS`.
-fn pair(text: &str) -> Result<(String, String), String> {
-    let (name, ours) = text
-        .split_once('=')
-        .ok_or("give a name and what to call it; for instance group=group")?;
-    if !tokenpath_core::is_label_name(ours) {
-        return Err(format!("`{ours}` cannot be the name of a label"));
-    }
-    Ok((name.to_owned(), ours.to_owned()))
-}
-
-/// A dialect by its name.
-pub(crate) fn dialect(name: &str) -> Result<Dialect, String> {
-    Dialect::builtin(name).ok_or_else(|| {
-        let names: Vec<String> = Dialect::builtins()
-            .map(|dialect| dialect.name().to_owned())
-            .collect();
-        format!("no such dialect; there are: {}", names.join(", "))
+/// How a source is made of a target: by the file's own engine, or by the backend of that kind.
+fn make(config: &Config) -> Arc<Make> {
+    let engines = config.catalogues.clone();
+    Arc::new(move |target, kind| {
+        let endpoint = target.endpoint.clone();
+        let own = engines.iter().find(|engine| engine.kind() == kind);
+        if let Some(engine) = own {
+            let mut options = target.reading.page_source();
+            options.empty_is_fine = engine.empty_is_fine;
+            let catalogue = Arc::clone(&engine.catalogue);
+            return Ok(BoxSource::new(PageSource::new(
+                endpoint, catalogue, options,
+            )?));
+        }
+        let backend = backends::ALL.iter().find(|backend| backend.kind == kind);
+        let make = backend.and_then(|backend| backend.source);
+        make.ok_or_else(|| format!("there is no backend of the kind `{kind}`"))?(
+            endpoint,
+            &target.reading,
+        )
     })
 }

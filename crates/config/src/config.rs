@@ -1,14 +1,14 @@
 //! The configuration, checked and with all defaults filled in.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokenpath_core::LabelSet;
 use tokenpath_core::catalogue::Compiled;
 use tokenpath_core::dialect::{Dialect, Spoken};
 use tokenpath_scrape::Endpoint;
 use tokenpath_scrape::server::{AllowList, ListenAddress};
-
-pub use tokenpath_scrape::server::Network;
 
 use crate::discovery::{Discovery, Shard};
 use crate::reading::Reading;
@@ -35,6 +35,8 @@ pub struct Config {
     pub spoken: Spoken,
     /// Engines of the file.
     pub catalogues: Vec<Engine>,
+    /// The GPUs of this machine; not read where there is none.
+    pub gpu: Option<Gpu>,
     /// Roll-ups that are asked for.
     pub rollups: Vec<RollUp>,
     /// How many tenants there may be.
@@ -81,7 +83,7 @@ pub struct Source {
     pub reading: Arc<Reading>,
 }
 
-/// An engine that is supported by the file alone.
+/// An engine as a program or a file knows it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Engine {
@@ -89,6 +91,47 @@ pub struct Engine {
     pub catalogue: Arc<Compiled>,
     /// Whether a page without samples is fine.
     pub empty_is_fine: bool,
+}
+
+impl Engine {
+    /// Its kind: the backend of its catalogue.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.catalogue.catalogue().backend
+    }
+
+    /// Whether a page is read by both alike.
+    pub(crate) fn says_as(&self, other: &Self) -> bool {
+        let same = Arc::ptr_eq(&self.catalogue, &other.catalogue)
+            || self.catalogue.catalogue() == other.catalogue.catalogue();
+        same && self.empty_is_fine == other.empty_is_fine
+    }
+}
+
+impl From<Arc<Compiled>> for Engine {
+    /// One that has something to say from the start.
+    fn from(catalogue: Arc<Compiled>) -> Self {
+        Self {
+            catalogue,
+            empty_is_fine: false,
+        }
+    }
+}
+
+/// How the GPUs of this machine are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Gpu {
+    /// Path of the driver's library, where the system does not find it.
+    pub library: Option<PathBuf>,
+    /// Time between two samples.
+    pub period: Duration,
+    /// Whether processes are listed.
+    pub processes: bool,
+    /// Whether MIG instances are read.
+    pub mig: bool,
+    /// The operator's labels, beside those of [`Config::defaults`].
+    pub labels: LabelSet,
 }
 
 /// A roll-up that is asked for.
@@ -104,7 +147,7 @@ pub struct RollUp {
 }
 
 /// How many tenants there may be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Tenants {
     /// Most tenants with series of their own.
@@ -139,59 +182,38 @@ impl Default for Limits {
     }
 }
 
-/// What may be probed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What may be probed, and how.
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Probe {
-    /// Networks that addresses must be in.
-    pub allow: Vec<Network>,
-    /// Ports; all where there is none.
-    pub ports: Vec<u16>,
+    /// Which targets.
+    pub allow: AllowList,
+    /// Ways to read a target; the first is meant where a request names none.
+    pub modules: Vec<ProbeModule>,
 }
 
-impl Probe {
-    /// Whether this address, which a name was resolved to, may be asked.
-    #[must_use]
-    pub fn allows(&self, address: std::net::SocketAddr) -> bool {
-        self.allow_list().allows(address)
-    }
-
-    /// The same as the service takes it.
-    #[must_use]
-    pub fn allow_list(&self) -> AllowList {
-        AllowList::new(self.allow.iter().copied()).ports(self.ports.iter().copied())
-    }
+/// A way to read a target that is probed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ProbeModule {
+    /// What requests call it.
+    pub name: String,
+    /// The kind of backend.
+    pub kind: Arc<str>,
+    /// How the target is read.
+    pub reading: Arc<Reading>,
 }
 
 impl Config {
     /// The engine of the file with this kind.
     #[must_use]
     pub fn engine(&self, kind: &str) -> Option<&Engine> {
-        self.catalogues
-            .iter()
-            .find(|engine| engine.catalogue.catalogue().backend == kind)
+        self.catalogues.iter().find(|engine| engine.kind() == kind)
     }
 
     /// The labels that all series have, whatever the target.
     #[must_use]
     pub fn labels(&self) -> &LabelSet {
         &self.defaults.labels
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_probe_is_allowed_by_network_and_port() {
-        let probe = Probe {
-            allow: vec![Network::parse("10.0.0.0/8").unwrap()],
-            ports: vec![8000],
-        };
-        assert!(probe.allows("10.0.0.1:8000".parse().unwrap()));
-        assert!(probe.allows("[::ffff:10.0.0.1]:8000".parse().unwrap()));
-        assert!(!probe.allows("10.0.0.1:22".parse().unwrap()));
-        assert!(!probe.allows("127.0.0.1:8000".parse().unwrap()));
     }
 }

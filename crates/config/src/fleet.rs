@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use crate::config::Engine;
 use crate::discovery::{Target, TargetKey};
 
 /// Makes the source of a target that is of this kind.
@@ -30,7 +31,8 @@ pub struct Change {
     pub kept: usize,
     /// Targets that are gone.
     pub removed: usize,
-    /// Targets of which no source could be made, and why.
+    /// Targets of which no source could be made, and why. They count as added too: they are on the page
+    /// as down.
     pub refused: Vec<(SourceId, String)>,
 }
 
@@ -45,7 +47,7 @@ pub struct Change {
 pub struct Fleet {
     exporter: Arc<Exporter>,
     make: Arc<Make>,
-    kinds: Arc<[Arc<Compiled>]>,
+    kinds: Vec<Engine>,
     present: HashMap<TargetKey, Member>,
     tell: mpsc::UnboundedSender<(TargetKey, Arc<str>)>,
     told: mpsc::UnboundedReceiver<(TargetKey, Arc<str>)>,
@@ -55,7 +57,7 @@ struct Member {
     source: SourceKey,
     /// What it is read as; none while that is not known.
     kind: Option<Arc<str>>,
-    /// Made by a catalogue that is another one now.
+    /// Made by a catalogue that is another one now, or could not be made: the next list makes it anew.
     stale: bool,
     /// Of one whose kind is not known yet.
     unknown: Option<(Target, Looking)>,
@@ -81,12 +83,12 @@ impl std::fmt::Debug for Fleet {
 impl Fleet {
     /// Without targets. `kinds` are the catalogues by which a page tells its kind.
     #[must_use]
-    pub fn new(exporter: Arc<Exporter>, kinds: Vec<Arc<Compiled>>, make: Arc<Make>) -> Self {
+    pub fn new(exporter: Arc<Exporter>, kinds: Vec<Engine>, make: Arc<Make>) -> Self {
         let (tell, told) = mpsc::unbounded_channel();
         Self {
             exporter,
             make,
-            kinds: kinds.into(),
+            kinds,
             present: HashMap::new(),
             tell,
             told,
@@ -95,22 +97,25 @@ impl Fleet {
 
     /// Makes sources in another way from now on, as after a reload. Those there are stay, but for
     /// those of a kind whose catalogue is another one than before: the next list makes them anew.
-    pub fn make_by(&mut self, kinds: Vec<Arc<Compiled>>, make: Arc<Make>) {
-        let find = |all: &[Arc<Compiled>], kind: &str| {
-            let found = all.iter().find(|one| one.catalogue().backend == kind);
-            found.cloned()
-        };
-        for member in self.present.values_mut() {
-            let kind = member.kind.as_deref().unwrap_or(UNKNOWN);
-            let (before, after) = (find(&self.kinds, kind), find(&kinds, kind));
-            let same = match (&before, &after) {
-                (Some(before), Some(after)) => before.catalogue() == after.catalogue(),
-                (None, None) => member.kind.is_some(),
+    pub fn make_by(&mut self, kinds: Vec<Engine>, make: Arc<Make>) {
+        let same = |kind: &str| {
+            let find = |all: &'_ [Engine]| all.iter().position(|one| one.kind() == kind);
+            match (find(&self.kinds), find(&kinds)) {
+                (Some(before), Some(after)) => self.kinds[before].says_as(&kinds[after]),
+                (None, None) => true,
                 _ => false,
-            };
-            member.stale |= !same;
+            }
+        };
+        // Once for each kind: there may be thousands of targets.
+        let all = self.kinds.iter().chain(&kinds);
+        let same: HashMap<&str, bool> = all.map(|one| (one.kind(), same(one.kind()))).collect();
+        for member in self.present.values_mut() {
+            let kind = member.kind.as_deref();
+            // One whose kind is not known is looked at by the new ones.
+            let stays = kind.is_some_and(|kind| same.get(kind).copied().unwrap_or(true));
+            member.stale |= !stays;
         }
-        self.kinds = kinds.into();
+        self.kinds = kinds;
         self.make = make;
     }
 
@@ -144,14 +149,20 @@ impl Fleet {
             }
             match self.source(target, &key) {
                 Ok((source, looking)) => {
-                    sources.push((source, target.reading.source(&target.labels)));
+                    let kind = target.kind.as_deref().unwrap_or(UNKNOWN);
+                    sources.push((source, target.reading.source(kind, &target.labels)));
                     let unknown = looking.map(|looking| (target.clone(), looking));
-                    keys.push((key, target.kind.clone(), unknown));
+                    keys.push((key, target.kind.clone(), unknown, false));
                 }
                 Err(what) => {
                     let kind = target.kind.as_deref().unwrap_or(UNKNOWN);
                     let id = SourceId::new(kind, target.endpoint.target());
                     tracing::error!(source = %id, error = what, "a target cannot be read");
+                    // On the page all the same: as one that is down. Tried again with the next list.
+                    let stand_in = StandIn::new(id.clone(), Some((unmade(target), what.clone())));
+                    let options = target.reading.source(kind, &target.labels);
+                    sources.push((BoxSource::new(stand_in), options));
+                    keys.push((key, target.kind.clone(), None, true));
                     change.refused.push((id, what));
                 }
             }
@@ -168,11 +179,11 @@ impl Fleet {
         change.added = sources.len();
         if !gone.is_empty() || !sources.is_empty() {
             let added = self.exporter.change(&gone, sources);
-            for ((key, kind, unknown), source) in keys.into_iter().zip(added) {
+            for ((key, kind, unknown, stale), source) in keys.into_iter().zip(added) {
                 let member = Member {
                     source,
                     kind,
-                    stale: false,
+                    stale,
                     unknown,
                 };
                 self.present.insert(key, member);
@@ -194,20 +205,20 @@ impl Fleet {
         }
         let client = Client::new(target.endpoint.clone(), target.reading.page_source().client);
         let client = client.map_err(|error| in_full(&error))?;
-        let last = Arc::new(Mutex::new(None));
+        let id = SourceId::new(UNKNOWN, target.endpoint.target());
+        let source = StandIn::new(id, None);
         let look = look(
             client,
-            Arc::clone(&self.kinds),
-            Arc::clone(&last),
+            self.kinds
+                .iter()
+                .map(|one| Arc::clone(&one.catalogue))
+                .collect(),
+            Arc::clone(&source.last),
             target.reading.timeout,
             self.tell.clone(),
             key.clone(),
         );
         let looking = Looking(tokio::spawn(look).abort_handle());
-        let source = Unknown {
-            id: SourceId::new(UNKNOWN, target.endpoint.target()),
-            last,
-        };
         Ok((BoxSource::new(source), Some(looking)))
     }
 
@@ -227,32 +238,33 @@ impl Fleet {
             else {
                 continue;
             };
-            match (self.make)(&target, &kind) {
+            let options = target.reading.source(&kind, &target.labels);
+            let (source, stale) = match (self.make)(&target, &kind) {
                 Ok(source) => {
-                    let options = target.reading.source(&target.labels);
-                    let Some(member) = self.present.get_mut(&key) else {
-                        continue;
-                    };
-                    let added = self.exporter.change(&[member.source], [(source, options)]);
-                    if let Some(source) = added.first() {
-                        member.source = *source;
-                    }
-                    member.kind = Some(Arc::clone(&kind));
                     tracing::info!(
                         target = target.endpoint.target(),
                         kind = &*kind,
                         "the page has told its kind"
                     );
+                    (source, false)
                 }
                 Err(error) => {
-                    let error = in_full(&*error);
-                    tracing::error!(
-                        target = target.endpoint.target(),
-                        error,
-                        "a target cannot be read"
-                    );
+                    let what = in_full(&*error);
+                    let id = SourceId::new(&kind, target.endpoint.target());
+                    tracing::error!(source = %id, error = what, "a target cannot be read");
+                    let stand_in = StandIn::new(id, Some((unmade(&target), what)));
+                    (BoxSource::new(stand_in), true)
                 }
+            };
+            let Some(member) = self.present.get_mut(&key) else {
+                continue;
+            };
+            let added = self.exporter.change(&[member.source], [(source, options)]);
+            if let Some(source) = added.first() {
+                member.source = *source;
             }
+            member.kind = Some(kind);
+            member.stale |= stale;
             return;
         }
     }
@@ -260,13 +272,31 @@ impl Fleet {
 
 const UNKNOWN: &str = "unknown";
 
-/// Stands for a target until its kind is known.
-struct Unknown {
+/// Why no source could be made of a target: most often its TLS files.
+fn unmade(target: &Target) -> Reason {
+    if target.endpoint.is_https() {
+        Reason::Tls
+    } else {
+        Reason::Internal
+    }
+}
+
+/// Stands for a target that is not read: its kind is not known yet, or no source can be made of it.
+struct StandIn {
     id: SourceId,
     last: Arc<Mutex<Option<(Reason, String)>>>,
 }
 
-impl Source for Unknown {
+impl StandIn {
+    fn new(id: SourceId, last: Option<(Reason, String)>) -> Self {
+        Self {
+            id,
+            last: Arc::new(Mutex::new(last)),
+        }
+    }
+}
+
+impl Source for StandIn {
     fn id(&self) -> &SourceId {
         &self.id
     }
@@ -290,7 +320,7 @@ const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 
 async fn look(
     client: Client,
-    kinds: Arc<[Arc<Compiled>]>,
+    kinds: Vec<Arc<Compiled>>,
     last: Arc<Mutex<Option<(Reason, String)>>>,
     timeout: Duration,
     tell: mpsc::UnboundedSender<(TargetKey, Arc<str>)>,

@@ -50,6 +50,8 @@ pub(crate) static DURATION: Leaf = leaf(
     |text| duration(text).map(drop),
     r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d)?)+$",
 );
+pub(crate) static GPU_PERIOD: Leaf =
+    leaf("duration from 100ms to 1h", gpu_period, DURATION.pattern);
 pub(crate) static SIZE: Leaf = leaf(
     "size",
     |text| size(text).map(drop),
@@ -77,6 +79,7 @@ pub(crate) static FAMILIES: Leaf = leaf(
 pub(crate) static REGEX: Leaf = leaf("regular expression", regular_expression, "");
 pub(crate) static HEADER: Leaf = leaf("header name", header_name, "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$");
 pub(crate) static HOST: Leaf = leaf("host name", host_name, "");
+pub(crate) static HOSTS: Leaf = leaf("host name, or `*.` and its end", host_pattern, "");
 pub(crate) static SHARD: Leaf = expanding(leaf("shard", |text| shard(text).map(drop), ""));
 pub(crate) static NETWORK: Leaf = leaf("network", network, "");
 pub(crate) static NAME: Leaf = leaf("name", name, "^[a-z][a-z0-9_-]*$");
@@ -140,6 +143,15 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);
+
+fn gpu_period(text: &str) -> Result<(), String> {
+    let bounds = Duration::from_millis(100)..=Duration::from_secs(3600);
+    if bounds.contains(&duration(text)?) {
+        Ok(())
+    } else {
+        Err("must be from 100ms to 1h".to_owned())
+    }
+}
 
 /// Bytes.
 pub(crate) fn size(text: &str) -> Result<usize, String> {
@@ -281,6 +293,10 @@ fn header_name(text: &str) -> Result<(), String> {
         return Err("is a header that Tokenpath sets itself".into());
     }
     Ok(())
+}
+
+fn host_pattern(text: &str) -> Result<(), String> {
+    host_name(text.strip_prefix("*.").unwrap_or(text))
 }
 
 fn host_name(text: &str) -> Result<(), String> {

@@ -7,7 +7,7 @@
 //!   each machine its share of them.
 //! * [`Fleet`] keeps the sources of an [`Exporter`](tokenpath_scrape::runner::Exporter) equal to a
 //!   list of targets; what is in both lists is not touched.
-//! * [`follow`] is the whole: it applies what is found, and reads the file again when it changes or
+//! * [`Follower`] is the whole: it applies what is found, and reads the file again when it changes or
 //!   somebody asks. A bad file changes nothing.
 //!
 //! ```
@@ -42,6 +42,7 @@ mod load;
 mod nearest;
 mod overlay;
 mod place;
+mod probe;
 mod raw;
 mod reading;
 mod reload;
@@ -51,13 +52,15 @@ mod tables;
 mod tree;
 mod vocabulary;
 
-pub use config::{Config, Engine, Limits, Log, Network, Probe, RollUp, Source, Tenants, Web};
+pub use config::{
+    Config, Engine, Gpu, Limits, Log, Probe, ProbeModule, RollUp, Source, Tenants, Web,
+};
 pub use fleet::{Change, Fleet, Make, tell_kind};
-pub use follow::{Equip, follow};
+pub use follow::{Equip, Follower, follow};
 pub use load::{Loader, check, parse};
 pub use overlay::Overlay;
 pub use place::{ConfigError, Flaw, Place};
-pub use reading::Reading;
+pub use reading::{Gateway, Limitador, Reading, Tgi};
 pub use reload::ConfigFile;
 pub use schema::json_schema;
 pub use vocabulary::Vocabulary;

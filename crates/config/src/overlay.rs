@@ -38,12 +38,26 @@ struct Setting {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum What {
     /// One text at a path of keys.
-    One(String),
+    One(Vec<String>),
     /// A list at a path of keys.
-    Many(String),
+    Many(Vec<String>),
+    /// A list of maps at a path of keys, each with lists under its keys.
+    Records(Vec<String>, Vec<Record>),
+    /// A map at a path of keys, with what it has already.
+    Section(Vec<String>),
+    /// Nothing at a path of keys.
+    Nothing(Vec<String>),
+    /// One text at a path of keys, in all sources and discoveries of a kind; or nothing.
+    OfKind(String, Vec<String>),
+    NothingOfKind(String, Vec<String>),
+    /// A key of `defaults`, in all sources and discoveries of a kind that do not have it.
+    InheritedOfKind(String, String),
     /// Sources of a kind, instead of those of the file.
     Endpoints(String),
 }
+
+/// A key, and the list under it.
+type Record = Vec<(String, Vec<String>)>;
 
 /// The variables that are known, each with the key that it sets; a kind stands for the sources of
 /// that kind.
@@ -109,7 +123,14 @@ impl Overlay {
     /// Sets one key, for instance `defaults.timeout` or `defaults.labels.node`; `by` is who says so
     /// (`--scrape.timeout`), for messages.
     pub fn set(&mut self, by: &str, key: &str, text: impl Into<String>) {
-        self.push(by, What::One(key.to_owned()), vec![text.into()]);
+        self.push(by, What::One(path(key)), vec![text.into()]);
+    }
+
+    /// Sets an entry of a map whose keys may have any name.
+    pub fn set_entry(&mut self, by: &str, key: &str, name: &str, text: impl Into<String>) {
+        let mut path = path(key);
+        path.push(name.to_owned());
+        self.push(by, What::One(path), vec![text.into()]);
     }
 
     /// Sets a key that holds a list.
@@ -120,7 +141,51 @@ impl Overlay {
         texts: impl IntoIterator<Item = T>,
     ) {
         let texts = texts.into_iter().map(Into::into).collect();
-        self.push(by, What::Many(key.to_owned()), texts);
+        self.push(by, What::Many(path(key)), texts);
+    }
+
+    /// Sets a key that holds a list of maps, in each of which a key holds a list.
+    pub fn set_records<'t>(
+        &mut self,
+        by: &str,
+        key: &str,
+        records: impl IntoIterator<Item = (&'t str, &'t [&'t str])>,
+    ) {
+        let record = |(key, texts): (&str, &[&str])| {
+            let texts = texts.iter().map(|text| (*text).to_owned());
+            vec![(key.to_owned(), texts.collect())]
+        };
+        let records = records.into_iter().map(record).collect();
+        self.push(by, What::Records(path(key), records), Vec::new());
+    }
+
+    /// Makes sure that a key is there which holds a map.
+    pub fn section(&mut self, by: &str, key: &str) {
+        self.push(by, What::Section(path(key)), Vec::new());
+    }
+
+    /// Takes a key away, with all that is under it: for what is set only as a whole.
+    pub fn clear(&mut self, by: &str, key: &str) {
+        self.push(by, What::Nothing(path(key)), Vec::new());
+    }
+
+    /// Sets a key of all sources and discoveries whose kind is said and is this one.
+    pub fn set_of(&mut self, by: &str, kind: &str, key: &str, text: impl Into<String>) {
+        let what = What::OfKind(kind.to_owned(), path(key));
+        self.push(by, what, vec![text.into()]);
+    }
+
+    /// Takes a key away from all sources and discoveries whose kind is said and is this one.
+    pub fn clear_of(&mut self, by: &str, kind: &str, key: &str) {
+        let what = What::NothingOfKind(kind.to_owned(), path(key));
+        self.push(by, what, Vec::new());
+    }
+
+    /// Gives a key of `defaults` to all sources and discoveries of a kind that do not have it, so that
+    /// what is set under it comes to what is there.
+    pub fn inherit_of(&mut self, by: &str, kind: &str, key: &str) {
+        let what = What::InheritedOfKind(kind.to_owned(), key.to_owned());
+        self.push(by, what, Vec::new());
     }
 
     /// Sources of a kind; those of that kind in the file are not read then.
@@ -154,56 +219,63 @@ impl Overlay {
 
     /// Puts it into the tree of a file.
     pub(crate) fn apply(&self, root: &mut Node) {
-        for (index, setting) in self.settings.iter().enumerate() {
-            // Line 0 is no line of any file: it says which setting this is.
-            let place = Place {
-                line: 0,
-                column: u32::try_from(index).unwrap_or(u32::MAX),
-            };
-            let scalar = |text: &String| Node {
+        for (number, setting) in (0..).zip(&self.settings) {
+            let place = Place::beside_the_file(number);
+            let node = |value| Node { place, value };
+            let entry = |key: &str, node| Entry {
+                key: key.to_owned(),
                 place,
-                value: Value::Scalar {
-                    text: text.clone(),
-                    plain: false,
-                },
+                node,
             };
+            let texts = || setting.texts.iter().map(|text| node(scalar(text)));
+            let one = || setting.texts.last().map(|text| node(scalar(text)));
             match &setting.what {
-                What::One(key) => {
-                    if let Some(text) = setting.texts.last() {
-                        put(root, key, scalar(text));
+                What::One(path) => {
+                    if let Some(node) = one() {
+                        put(root, path, node);
                     }
                 }
-                What::Many(key) => {
-                    let items = setting.texts.iter().map(scalar).collect();
-                    let node = Node {
-                        place,
-                        value: Value::List(items),
+                What::Many(path) => put(root, path, node(Value::List(texts().collect()))),
+                What::Records(path, records) => {
+                    let list = |texts: &[String]| {
+                        let texts = texts.iter().map(|text| node(scalar(text)));
+                        node(Value::List(texts.collect()))
                     };
-                    put(root, key, node);
+                    let records = records.iter().map(|record| {
+                        let entries = record.iter().map(|(key, texts)| entry(key, list(texts)));
+                        node(Value::Map(entries.collect()))
+                    });
+                    put(root, path, node(Value::List(records.collect())));
+                }
+                What::Section(path) => section(root, path, place),
+                What::Nothing(path) => remove(root, path),
+                What::OfKind(kind, path) => {
+                    for target in of_kind(root, kind) {
+                        if let Some(node) = one() {
+                            put(target, path, node);
+                        }
+                    }
+                }
+                What::NothingOfKind(kind, path) => {
+                    of_kind(root, kind).for_each(|target| remove(target, path));
+                }
+                What::InheritedOfKind(kind, key) => {
+                    let inherited = find(root, "defaults").and_then(|node| find(node, key));
+                    if let Some(inherited) = inherited.cloned() {
+                        let without = |target: &&mut Node| find(target, key).is_none();
+                        for target in of_kind(root, kind).filter(without) {
+                            put(target, std::slice::from_ref(key), inherited.clone());
+                        }
+                    }
                 }
                 What::Endpoints(kind) => {
-                    let kind = Node {
-                        place,
-                        value: Value::Scalar {
-                            text: kind.clone(),
-                            plain: false,
-                        },
-                    };
-                    let sources = setting.texts.iter().map(|text| {
-                        let entry = |key: &str, node| Entry {
-                            key: key.to_owned(),
-                            place,
-                            node,
-                        };
-                        Node {
-                            place,
-                            value: Value::Map(vec![
-                                entry("kind", kind.clone()),
-                                entry("endpoint", scalar(text)),
-                            ]),
-                        }
+                    let sources = texts().map(|endpoint| {
+                        node(Value::Map(vec![
+                            entry("kind", node(scalar(kind))),
+                            entry("endpoint", endpoint),
+                        ]))
                     });
-                    replace_sources(root, &kind, sources.collect());
+                    replace_sources(root, kind, place, sources.collect());
                 }
             }
         }
@@ -213,7 +285,7 @@ impl Overlay {
     pub(crate) fn error(&self, file: &std::sync::Arc<str>, flaw: Flaw) -> ConfigError {
         let setting = usize::try_from(flaw.place.column)
             .ok()
-            .filter(|_| flaw.place.line == 0)
+            .filter(|_| flaw.place.is_beside_the_file())
             .and_then(|index| self.settings.get(index));
         match setting {
             None => ConfigError::at(file, flaw),
@@ -230,42 +302,120 @@ impl Overlay {
     }
 }
 
-/// Sets the value at a path of keys. What stands in the way and is no map stays, and is told of when
-/// the tree is checked.
-fn put(root: &mut Node, path: &str, node: Node) {
+fn path(key: &str) -> Vec<String> {
+    key.split('.').map(str::to_owned).collect()
+}
+
+fn scalar(text: &str) -> Value {
+    Value::Scalar {
+        text: text.to_owned(),
+        plain: false,
+    }
+}
+
+/// The map at a path of keys, made where nothing is. What stands in the way and is no map stays, and
+/// is told of when the tree is checked.
+fn reach<'n>(root: &'n mut Node, path: &[String], place: Place) -> Option<&'n mut Vec<Entry>> {
     let mut here = root;
-    let mut keys = path.split('.').peekable();
-    while let Some(key) = keys.next() {
-        if here.is_null() {
-            here.value = Value::Map(Vec::new());
-        }
-        let Value::Map(entries) = &mut here.value else {
-            return;
-        };
-        let at = match entries.iter().position(|entry| entry.key == key) {
+    for key in path {
+        let entries = map_of(here)?;
+        let at = match entries.iter().position(|entry| entry.key == *key) {
             Some(at) => at,
             None => {
                 entries.push(Entry {
-                    key: key.to_owned(),
-                    place: node.place,
+                    key: key.clone(),
+                    place,
                     node: Node {
-                        place: node.place,
+                        place,
                         value: Value::Map(Vec::new()),
                     },
                 });
                 entries.len() - 1
             }
         };
-        if keys.peek().is_none() {
-            entries[at].node = node;
-            return;
-        }
-        here = &mut entries[at].node;
+        here = &mut entries.get_mut(at)?.node;
+    }
+    map_of(here)
+}
+
+fn map_of(node: &mut Node) -> Option<&mut Vec<Entry>> {
+    if node.is_null() {
+        node.value = Value::Map(Vec::new());
+    }
+    match &mut node.value {
+        Value::Map(entries) => Some(entries),
+        _ => None,
     }
 }
 
-fn replace_sources(root: &mut Node, kind: &Node, sources: Vec<Node>) {
+fn section(root: &mut Node, path: &[String], place: Place) {
+    let _ = reach(root, path, place);
+}
+
+fn put(root: &mut Node, path: &[String], node: Node) {
+    let Some((key, before)) = path.split_last() else {
+        return;
+    };
+    let place = node.place;
+    let Some(entries) = reach(root, before, place) else {
+        return;
+    };
+    match entries.iter_mut().find(|entry| entry.key == *key) {
+        Some(entry) => entry.node = node,
+        None => entries.push(Entry {
+            key: key.clone(),
+            place,
+            node,
+        }),
+    }
+}
+
+fn remove(root: &mut Node, path: &[String]) {
     let Value::Map(entries) = &mut root.value else {
+        return;
+    };
+    match path {
+        [] => {}
+        [key] => entries.retain(|entry| entry.key != *key),
+        [key, rest @ ..] => {
+            if let Some(entry) = entries.iter_mut().find(|entry| entry.key == *key) {
+                remove(&mut entry.node, rest);
+            }
+        }
+    }
+}
+
+fn find<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+    let Value::Map(entries) = &node.value else {
+        return None;
+    };
+    let found = entries.iter().find(|entry| entry.key == key);
+    found.map(|entry| &entry.node)
+}
+
+fn is_of_kind(item: &Node, kind: &str) -> bool {
+    let said = find(item, "kind");
+    said.is_some_and(|node| matches!(&node.value, Value::Scalar { text, .. } if text == kind))
+}
+
+/// The sources and discoveries of a kind.
+fn of_kind<'n>(root: &'n mut Node, kind: &str) -> impl Iterator<Item = &'n mut Node> {
+    let entries = match &mut root.value {
+        Value::Map(entries) => entries.as_mut_slice(),
+        _ => &mut [],
+    };
+    let lists = entries
+        .iter_mut()
+        .filter(|entry| matches!(entry.key.as_str(), "sources" | "discovery"));
+    let items = lists.flat_map(|entry| match &mut entry.node.value {
+        Value::List(items) => items.as_mut_slice(),
+        _ => &mut [],
+    });
+    items.filter(move |item| is_of_kind(item, kind))
+}
+
+fn replace_sources(root: &mut Node, kind: &str, place: Place, sources: Vec<Node>) {
+    let Some(entries) = map_of(root) else {
         return;
     };
     let at = match entries.iter().position(|entry| entry.key == "sources") {
@@ -273,31 +423,23 @@ fn replace_sources(root: &mut Node, kind: &Node, sources: Vec<Node>) {
         None => {
             entries.push(Entry {
                 key: "sources".to_owned(),
-                place: kind.place,
+                place,
                 node: Node {
-                    place: kind.place,
+                    place,
                     value: Value::List(Vec::new()),
                 },
             });
             entries.len() - 1
         }
     };
-    if entries[at].node.is_null() {
-        entries[at].node.value = Value::List(Vec::new());
-    }
-    let text_of = |node: &Node| match &node.value {
-        Value::Scalar { text, .. } => Some(text.clone()),
-        _ => None,
+    let Some(Entry { node, .. }) = entries.get_mut(at) else {
+        return;
     };
-    let kind = text_of(kind);
-    if let Value::List(items) = &mut entries[at].node.value {
-        items.retain(|item| match &item.value {
-            Value::Map(entries) => {
-                let said = entries.iter().find(|entry| entry.key == "kind");
-                said.and_then(|entry| text_of(&entry.node)) != kind
-            }
-            _ => true,
-        });
+    if node.is_null() {
+        node.value = Value::List(Vec::new());
+    }
+    if let Value::List(items) = &mut node.value {
+        items.retain(|item| !is_of_kind(item, kind));
         items.extend(sources);
     }
 }

@@ -15,6 +15,18 @@ pub struct Place {
 impl Place {
     /// The beginning of a file.
     pub const START: Self = Self { line: 1, column: 1 };
+
+    /// What a flag or a variable says stands in no line; the column is its number.
+    pub(crate) const fn beside_the_file(number: u32) -> Self {
+        Self {
+            line: 0,
+            column: number,
+        }
+    }
+
+    pub(crate) const fn is_beside_the_file(self) -> bool {
+        self.line == 0
+    }
 }
 
 impl fmt::Display for Place {

@@ -22,6 +22,7 @@ pub(crate) struct File {
     pub(crate) shard: Option<String>,
     pub(crate) dialects: Dialects,
     pub(crate) catalogues: Vec<Catalogue>,
+    pub(crate) gpu: Option<Gpu>,
     pub(crate) rollups: Vec<Rollup>,
     pub(crate) tenants: Tenants,
     pub(crate) limits: Limits,
@@ -65,6 +66,9 @@ pub(crate) struct Reading {
     pub(crate) series_limit: Option<usize>,
     #[serde(deserialize_with = "size")]
     pub(crate) body_limit: Option<usize>,
+    pub(crate) tgi: Option<Tgi>,
+    pub(crate) limitador: Option<Limitador>,
+    pub(crate) gateway: Option<Gateway>,
 }
 
 impl std::fmt::Debug for Reading {
@@ -75,6 +79,30 @@ impl std::fmt::Debug for Reading {
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Hash)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Tgi {
+    pub(crate) model_name: Option<String>,
+    pub(crate) batch_size_histogram: Option<bool>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Hash)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Limitador {
+    pub(crate) tenant: Option<Vec<String>>,
+    pub(crate) keep: Labels,
+    pub(crate) tenant_key_file: Option<PathBuf>,
+    pub(crate) namespaces: Option<Vec<String>>,
+    pub(crate) token_namespaces: Option<Vec<String>>,
+    pub(crate) admin: Option<bool>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Hash)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Gateway {
+    pub(crate) fairness_limit: Option<usize>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Hash)]
@@ -302,6 +330,17 @@ pub(crate) struct LeftOut {
     pub(crate) why: String,
 }
 
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Gpu {
+    pub(crate) library: Option<PathBuf>,
+    #[serde(deserialize_with = "duration")]
+    pub(crate) period: Option<Duration>,
+    pub(crate) processes: Option<bool>,
+    pub(crate) mig: Option<bool>,
+    pub(crate) labels: Labels,
+}
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rollup {
@@ -333,6 +372,19 @@ pub(crate) struct Probe {
     pub(crate) allow: Vec<String>,
     #[serde(default)]
     pub(crate) ports: Vec<u16>,
+    #[serde(default)]
+    pub(crate) hosts: Vec<String>,
+    #[serde(default)]
+    pub(crate) modules: Vec<Module>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Module {
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    #[serde(flatten)]
+    pub(crate) reading: Reading,
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {

@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokenpath_core::LabelSet;
@@ -9,6 +10,7 @@ use tokenpath_core::exposition::Mode;
 use tokenpath_scrape::runner::{DEFAULT_SERIES_LIMIT, Selection, SourceOptions};
 use tokenpath_scrape::{Auth, ClientOptions, Credential, PageSourceOptions, Secret, TlsOptions};
 
+use crate::config::Tenants;
 use crate::raw;
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -35,19 +37,76 @@ pub struct Reading {
     pub selection: Selection,
     /// Most lines on the page.
     pub series_limit: usize,
+    /// Largest page, where it is said; else the backend's own default.
+    pub body_limit: Option<usize>,
+    /// What holds for TGI servers alone.
+    pub tgi: Tgi,
+    /// What holds for Limitador alone.
+    pub limitador: Limitador,
+    /// What holds for endpoint pickers alone.
+    pub gateway: Gateway,
     client: ClientOptions,
     lenient: bool,
     fingerprint: u64,
 }
 
+/// What holds for TGI servers alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tgi {
+    /// Name of the model, instead of the one that the server says.
+    pub model_name: Option<String>,
+    /// Whether the histogram of batch sizes is taken over.
+    pub batch_size_histogram: bool,
+}
+
+/// What holds for Limitador alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limitador {
+    /// Labels or variables that name the tenant.
+    pub tenant: Vec<String>,
+    /// Other labels or variables to keep, and what they are called.
+    pub keep: Vec<(String, String)>,
+    /// File with the key under which tenants are hashed.
+    pub tenant_key_file: Option<PathBuf>,
+    /// Namespaces that are asked for, beside those on the page.
+    pub namespaces: Vec<String>,
+    /// Namespaces whose hits are tokens; `*` is all.
+    pub token_namespaces: Vec<String>,
+    /// Whether the admin API is not read.
+    pub no_admin: bool,
+    /// How many tenants there may be.
+    pub tenants: Tenants,
+}
+
+/// What holds for endpoint pickers alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Gateway {
+    /// Most fairness ids with series of their own; the backend's default where it is not said.
+    pub fairness_limit: Option<usize>,
+}
+
+/// Kinds that serve no model: what the operator knows of a model is not said of them.
+const NO_ENGINES: [&str; 3] = ["limitador", "gateway", "gpu"];
+
 impl Default for Reading {
     fn default() -> Self {
-        Self::of(&raw::Reading::default())
+        Self::of(&raw::Reading::default(), None, &Tenants::default())
     }
 }
 
 impl Reading {
-    pub(crate) fn of(raw: &raw::Reading) -> Self {
+    /// `kind` is that of the target, where it is said: what holds for others makes no difference then.
+    pub(crate) fn of(raw: &raw::Reading, kind: Option<&str>, tenants: &Tenants) -> Self {
+        let may_be = |other: &str| kind.is_none_or(|kind| kind == other);
+        let raw = &raw::Reading {
+            tgi: raw.tgi.clone().filter(|_| may_be("tgi")),
+            limitador: raw.limitador.clone().filter(|_| may_be("limitador")),
+            gateway: raw.gateway.clone().filter(|_| may_be("gateway")),
+            ..raw.clone()
+        };
         let mut client = client(raw.auth.as_ref(), raw.tls.as_ref());
         client.headers = raw
             .headers
@@ -63,6 +122,7 @@ impl Reading {
         }
         let mut hasher = DefaultHasher::new();
         raw.hash(&mut hasher);
+        may_be("limitador").then_some(tenants).hash(&mut hasher);
         let none = Vec::new();
         let timeout = raw.timeout.unwrap_or(DEFAULT_TIMEOUT);
         Self {
@@ -78,6 +138,12 @@ impl Reading {
                 raw.deny.as_ref().unwrap_or(&none),
             ),
             series_limit: raw.series_limit.unwrap_or(DEFAULT_SERIES_LIMIT),
+            body_limit: raw.body_limit,
+            tgi: tgi(raw.tgi.as_ref()),
+            limitador: limitador(raw.limitador.as_ref(), tenants),
+            gateway: Gateway {
+                fairness_limit: raw.gateway.as_ref().and_then(|raw| raw.fairness_limit),
+            },
             client,
             lenient: raw.lenient.unwrap_or(false),
             fingerprint: hasher.finish(),
@@ -100,18 +166,22 @@ impl Reading {
             options.translate.mode = Mode::Lenient;
         }
         options.translate.limits.page_bytes = self.client.body_limit;
+        options.translate.pass_unknown = self.pass_unknown;
         options
     }
 
-    /// What the runner does with a source that has these further labels.
+    /// What the runner does with a source of this kind that has these further labels. Fallback labels
+    /// are for engines: a limiter or a gateway is none.
     #[must_use]
-    pub fn source(&self, more: &LabelSet) -> SourceOptions {
+    pub fn source(&self, kind: &str, more: &LabelSet) -> SourceOptions {
         let labels = LabelSet::new(self.labels.iter().chain(more.iter()));
         let mut options = SourceOptions::new()
             .labels(labels)
-            .fallback_labels(self.fallback_labels.clone())
             .selection(self.selection.clone())
             .series_limit(self.series_limit);
+        if !NO_ENGINES.contains(&kind) {
+            options = options.fallback_labels(self.fallback_labels.clone());
+        }
         if let Some(interval) = self.interval {
             options = options.interval(interval).timeout(self.timeout);
         }
@@ -143,7 +213,60 @@ impl raw::Reading {
             pass_unknown: self.pass_unknown.or(defaults.pass_unknown),
             series_limit: self.series_limit.or(defaults.series_limit),
             body_limit: self.body_limit.or(defaults.body_limit),
+            tgi: both(&self.tgi, &defaults.tgi, |own, below| raw::Tgi {
+                model_name: own.model_name.clone().or_else(|| below.model_name.clone()),
+                batch_size_histogram: own.batch_size_histogram.or(below.batch_size_histogram),
+            }),
+            limitador: both(&self.limitador, &defaults.limitador, |own, below| {
+                let list = |own: &Option<Vec<String>>, below: &Option<Vec<String>>| {
+                    own.clone().or_else(|| below.clone())
+                };
+                raw::Limitador {
+                    tenant: list(&own.tenant, &below.tenant),
+                    keep: joined(&own.keep, &below.keep),
+                    tenant_key_file: own
+                        .tenant_key_file
+                        .clone()
+                        .or_else(|| below.tenant_key_file.clone()),
+                    namespaces: list(&own.namespaces, &below.namespaces),
+                    token_namespaces: list(&own.token_namespaces, &below.token_namespaces),
+                    admin: own.admin.or(below.admin),
+                }
+            }),
+            gateway: both(&self.gateway, &defaults.gateway, |own, below| {
+                raw::Gateway {
+                    fairness_limit: own.fairness_limit.or(below.fairness_limit),
+                }
+            }),
         }
+    }
+}
+
+/// Both joined, where there are both.
+fn both<T: Clone>(own: &Option<T>, below: &Option<T>, join: impl Fn(&T, &T) -> T) -> Option<T> {
+    match (own, below) {
+        (Some(own), Some(below)) => Some(join(own, below)),
+        (one, other) => one.clone().or_else(|| other.clone()),
+    }
+}
+
+fn tgi(raw: Option<&raw::Tgi>) -> Tgi {
+    raw.map_or_else(Tgi::default, |raw| Tgi {
+        model_name: raw.model_name.clone(),
+        batch_size_histogram: raw.batch_size_histogram.unwrap_or(false),
+    })
+}
+
+fn limitador(raw: Option<&raw::Limitador>, tenants: &Tenants) -> Limitador {
+    let raw = raw.cloned().unwrap_or_default();
+    Limitador {
+        tenant: raw.tenant.unwrap_or_default(),
+        keep: raw.keep.into_iter().collect(),
+        tenant_key_file: raw.tenant_key_file,
+        namespaces: raw.namespaces.unwrap_or_default(),
+        token_namespaces: raw.token_namespaces.unwrap_or_default(),
+        no_admin: raw.admin == Some(false),
+        tenants: tenants.clone(),
     }
 }
 

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokenpath_config::discovery::{Watch, known_targets};
-use tokenpath_config::{Config, ConfigFile, Equip, Fleet, Loader, Make, Vocabulary, follow};
+use tokenpath_config::{
+    Config, ConfigFile, Equip, Fleet, Follower, Loader, Make, Vocabulary, follow,
+};
 use tokenpath_core::BoxSource;
 use tokenpath_core::exposition::Format;
 use tokenpath_scrape::PageSource;
@@ -60,7 +62,7 @@ fn make() -> Arc<Make> {
 }
 
 fn equip() -> Arc<Equip> {
-    Arc::new(|_: &Config| (vec![tokenpath_vllm::compiled()], make()))
+    Arc::new(|_: &Config| (vec![tokenpath_vllm::compiled().into()], make()))
 }
 
 async fn page(exporter: &Exporter) -> String {
@@ -216,7 +218,7 @@ async fn a_page_tells_its_kind() {
     let exporter = Arc::new(Exporter::new());
     let mut fleet = Fleet::new(
         Arc::clone(&exporter),
-        vec![tokenpath_vllm::compiled()],
+        vec![tokenpath_vllm::compiled().into()],
         make(),
     );
     fleet.apply(&known_targets(&config));
@@ -436,5 +438,90 @@ async fn reloads_that_race_end_with_the_last_good_file() {
         "{shown}"
     );
     assert_eq!(exporter.sources().len(), 1);
+    following.abort();
+}
+
+/// An empty page of an engine that may have one, as a reload says: the source that is there obeys.
+#[tokio::test]
+async fn a_reload_changes_how_an_engine_of_the_file_is_read() {
+    let address = engine(String::new()).await;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tokenpath.yaml");
+    let text = |empty_is_fine: bool| {
+        format!(
+            "
+sources: [{{kind: mine, endpoint: \"{address}\"}}]
+catalogues:
+  - backend: mine
+    prefixes: 'mine:'
+    empty_is_fine: {empty_is_fine}
+    rows: [{{upstream: running, type: gauge, family: llm_requests_running}}]
+"
+        )
+    };
+    fs::write(&path, text(false)).unwrap();
+    let exporter = Arc::new(Exporter::new());
+    let (config, file) = load(&path);
+    let (hup, signals) = mpsc::channel(1);
+    let equip: Arc<Equip> = Arc::new(|config: &Config| {
+        let engines = config.catalogues.clone();
+        let make: Arc<Make> = Arc::new(move |target, kind| {
+            let engine = engines.iter().find(|engine| engine.kind() == kind).unwrap();
+            let mut options = target.reading.page_source();
+            options.empty_is_fine = engine.empty_is_fine;
+            let catalogue = Arc::clone(&engine.catalogue);
+            let source = PageSource::new(target.endpoint.clone(), catalogue, options)?;
+            Ok(BoxSource::new(source))
+        });
+        (config.catalogues.clone(), make)
+    });
+    let (follower, change) =
+        Follower::start(Arc::clone(&exporter), &config, Some(file), equip).await;
+    assert_eq!((change.added, change.refused), (1, Vec::new()));
+    let following = tokio::spawn(follower.run(signals));
+    let up = |up: u8| format!("tokenpath_source_up{{backend=\"mine\",target=\"{address}\"}} {up}");
+    assert!(page(&exporter).await.contains(&up(0)));
+    fs::write(&path, text(true)).unwrap();
+    hup.send(()).await.unwrap();
+    until(&exporter, &up(1), true).await;
+    following.abort();
+}
+
+/// A target of which no source can be made is told of at the start, is on the page as down, and is
+/// tried again with the next list.
+#[tokio::test]
+async fn a_target_that_cannot_be_set_up_is_down_and_not_forgotten() {
+    let address = engine(vllm_page(1)).await;
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("key");
+    let text = format!("sources: [{{kind: vllm, endpoint: \"{address}\"}}]");
+    let path = dir.path().join("tokenpath.yaml");
+    fs::write(&path, text).unwrap();
+    let exporter = Arc::new(Exporter::new());
+    let (config, file) = load(&path);
+    let (hup, signals) = mpsc::channel(1);
+    let equip: Arc<Equip> = Arc::new(move |_: &Config| {
+        let (key, make) = (key.clone(), make());
+        let picky: Arc<Make> = Arc::new(move |target, kind| {
+            fs::metadata(&key)?;
+            make(target, kind)
+        });
+        (Vec::new(), picky)
+    });
+    let (follower, change) =
+        Follower::start(Arc::clone(&exporter), &config, Some(file), equip).await;
+    assert_eq!((change.added, change.refused.len()), (1, 1));
+    assert_eq!(change.refused[0].0.to_string(), format!("vllm {address}"));
+    let following = tokio::spawn(follower.run(signals));
+    let up = |up: u8| format!("tokenpath_source_up{{backend=\"vllm\",target=\"{address}\"}} {up}");
+    assert!(page(&exporter).await.contains(&up(0)));
+    assert!(
+        exporter.status()[0].error.contains("No such file"),
+        "{:?}",
+        exporter.status()
+    );
+    fs::write(dir.path().join("key"), "").unwrap();
+    hup.send(()).await.unwrap();
+    until(&exporter, &up(1), true).await;
     following.abort();
 }

@@ -29,7 +29,7 @@ fn the_example_of_everything_means_what_it_says() {
     };
     let config = Loader::new().environment(environment).load(&path).unwrap();
     assert!(!format!("{config:?}").contains("s3cr3t-value"));
-    assert_eq!(config.sources.len(), 4);
+    assert_eq!(config.sources.len(), 5);
     let tgi = &config.sources[1];
     assert_eq!(
         (tgi.kind.as_deref(), tgi.reading.timeout.as_secs()),
@@ -52,6 +52,7 @@ fn the_example_of_everything_means_what_it_says() {
         config
             .probe
             .unwrap()
+            .allow
             .allows("10.1.2.3:8000".parse().unwrap())
     );
     let errors = Loader::new().load(&path).unwrap_err();

@@ -256,6 +256,7 @@ impl Group<'_> {
 #[derive(Clone, Debug)]
 pub struct BoundedValues {
     limit: usize,
+    always: HashSet<Box<str>>,
     kept: HashSet<Box<str>>,
     folded: HashSet<Box<str>>,
 }
@@ -266,9 +267,17 @@ impl BoundedValues {
     pub fn new(limit: usize) -> Self {
         Self {
             limit,
+            always: HashSet::new(),
             kept: HashSet::new(),
             folded: HashSet::new(),
         }
+    }
+
+    /// Sets values that are kept whatever the limit. They take none of its places.
+    #[must_use]
+    pub fn always<V: Into<Box<str>>>(mut self, values: impl IntoIterator<Item = V>) -> Self {
+        self.always = values.into_iter().map(Into::into).collect();
+        self
     }
 
     /// Says which values are there now, and their weights (what they count, for instance); a value
@@ -280,15 +289,18 @@ impl BoundedValues {
         }
         self.kept.retain(|value| weights.contains_key(&**value));
         self.folded.retain(|value| weights.contains_key(&**value));
-        let mut newcomers: Vec<(&str, f64)> = weights
+        let newcomers = weights
             .into_iter()
-            .filter(|(value, _)| !self.kept.contains(*value) && !self.folded.contains(*value))
-            .collect();
+            .filter(|(value, _)| !self.kept.contains(*value) && !self.folded.contains(*value));
+        let (always, mut newcomers): (Vec<_>, Vec<(&str, f64)>) =
+            newcomers.partition(|(value, _)| self.always.contains(*value));
         newcomers.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(b.0)));
-        let room = self.limit.saturating_sub(self.kept.len());
+        let bounded = self.kept.iter().filter(|kept| !self.always.contains(*kept));
+        let room = self.limit.saturating_sub(bounded.count());
         let (welcome, rest) = newcomers.split_at(room.min(newcomers.len()));
+        let welcome = welcome.iter().chain(&always);
         self.kept
-            .extend(welcome.iter().map(|(value, _)| Box::from(*value)));
+            .extend(welcome.map(|(value, _)| Box::from(*value)));
         self.folded
             .extend(rest.iter().map(|(value, _)| Box::from(*value)));
         rest.len() as u64
@@ -471,5 +483,15 @@ mod tests {
         let mut none = BoundedValues::new(0);
         assert_eq!(none.admit([("a", 1.0)]), 1);
         assert!(!none.keeps("a"));
+    }
+
+    #[test]
+    fn some_are_kept_whatever_the_limit_and_take_no_place() {
+        let mut values = BoundedValues::new(1).always(["vip"]);
+        assert_eq!(values.admit([("a", 2.0), ("b", 1.0)]), 1);
+        assert_eq!(values.admit([("a", 2.0), ("b", 1.0), ("vip", 0.0)]), 0);
+        assert_eq!((values.keeps("vip"), values.keeps("a")), (true, true));
+        assert_eq!(values.admit([("vip", 0.0), ("c", 1.0), ("d", 2.0)]), 1);
+        assert_eq!((values.keeps("d"), values.keeps("c")), (true, false));
     }
 }

@@ -6,8 +6,8 @@ use std::fmt;
 use tokenpath_core::fold::BoundedValues;
 use tokenpath_core::{Desc, Label, Snapshot};
 
+use crate::TenantOptions;
 use crate::families::{config, quotas, shared};
-use crate::{OTHER, TenantOptions};
 
 /// A limit as it is configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -197,7 +197,7 @@ impl Admin {
             ];
             put(out, &quotas::CONFIGURED, &labels, Some(max as f64));
         }
-        for window in self.tightest(tenants) {
+        for window in self.tightest(options, tenants) {
             let tenant = options.shown(&window.tenant);
             let seconds = window.limit.window_seconds.to_string();
             let mut labels = vec![
@@ -223,12 +223,15 @@ impl Admin {
 
     /// One window for each set of labels: where several look alike to us, because they differ in a
     /// variable that is not kept, the one that is nearest to its limit.
-    fn tightest(&self, tenants: &BoundedValues) -> impl Iterator<Item = &Window> {
+    fn tightest(
+        &self,
+        options: &TenantOptions,
+        tenants: &BoundedValues,
+    ) -> impl Iterator<Item = &Window> {
         type Key<'w> = (&'w str, &'w str, &'w str, u64, &'w [(String, String)]);
         let mut tightest: BTreeMap<Key<'_>, &Window> = BTreeMap::new();
         for window in &self.windows {
-            let apart = tenants.keeps(&window.tenant) && window.tenant != OTHER;
-            if !window.tenant.is_empty() && !apart {
+            if !window.tenant.is_empty() && !options.apart(&window.tenant, tenants) {
                 continue;
             }
             let key = (

@@ -5,8 +5,9 @@ use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use tokenpath_core::fold::BoundedValues;
 
-/// What tenants over the cap are called together.
+/// What tenants over the cap are called together, unless told.
 pub const OTHER: &str = "other";
 
 /// How tenants are told apart and shown.
@@ -26,8 +27,14 @@ pub struct TenantOptions {
     pub keep: Vec<(String, String)>,
     /// Shows a keyed hash instead of the tenant's name.
     pub hash: Option<TenantHash>,
-    /// Most tenants with series of their own; 1,000 by default. The others share `tenant="other"`.
+    /// Most tenants with series of their own; 1,000 by default. The others share one.
     pub limit: usize,
+    /// Tenants that have series of their own whatever the limit, by their names as upstream has them.
+    /// They take none of its places.
+    pub always: Vec<String>,
+    /// What the tenants that share are called; [`OTHER`] by default. A tenant of that very name is
+    /// one of them.
+    pub other: String,
 }
 
 impl Default for TenantOptions {
@@ -37,6 +44,8 @@ impl Default for TenantOptions {
             keep: Vec::new(),
             hash: None,
             limit: 1000,
+            always: Vec::new(),
+            other: OTHER.to_owned(),
         }
     }
 }
@@ -67,6 +76,11 @@ impl TenantOptions {
             .iter()
             .filter_map(|name| variable(variables, name));
         named.into_iter().find(|value| !value.is_empty())
+    }
+
+    /// Whether a tenant has series of its own.
+    pub(crate) fn apart(&self, tenant: &str, kept: &BoundedValues) -> bool {
+        kept.keeps(tenant) && tenant != self.other
     }
 
     /// How a tenant is shown.

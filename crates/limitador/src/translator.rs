@@ -11,7 +11,7 @@ use tokenpath_core::translate::{Report, TranslateOptions, Translator};
 use tokenpath_core::{Desc, Snapshot};
 
 use crate::families::{shared, tenants};
-use crate::{Admin, OTHER, TenantOptions, compiled};
+use crate::{Admin, TenantOptions, compiled};
 
 /// Limitador's own labels.
 const NAMESPACE: &str = "limitador_namespace";
@@ -76,7 +76,8 @@ impl LimitadorTranslator {
             page: Translator::new(compiled(), options.translate),
             translated: Snapshot::new(),
             admin: Snapshot::new(),
-            tenants: BoundedValues::new(options.tenants.limit),
+            tenants: BoundedValues::new(options.tenants.limit)
+                .always(options.tenants.always.iter().map(String::as_str)),
             fold: Fold::new(),
             options,
         }
@@ -180,11 +181,10 @@ fn relabel(
     let namespace = label(NAMESPACE).unwrap_or_default();
     ours("namespace", namespace.into());
     if let Some(tenant) = options.tenants.of_labels(label) {
-        let apart = tenants.keeps(tenant) && tenant != OTHER;
-        let shown = if apart {
+        let shown = if options.tenants.apart(tenant, tenants) {
             options.tenants.shown(tenant)
         } else {
-            OTHER.into()
+            options.tenants.other.as_str().into()
         };
         ours("tenant", shown);
     }

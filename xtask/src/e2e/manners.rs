@@ -247,29 +247,42 @@ fn log_formats(binaries: &Binaries) -> Result<Verdict> {
 
 fn secrets(binaries: &Binaries) -> Result<Verdict> {
     let target = Target::answers("401 Unauthorized", "text/plain", "no")?;
-    let endpoint = format!(
-        "http://someone:{CANARY}@{}/metrics?token={CANARY}",
-        target.address
-    );
-    let (mut program, address) = exporter(
-        binaries,
-        &["--vllm.endpoint", &endpoint, "--log.level=debug"],
-    )?;
-    // Refusing such an endpoint is fine too; showing it is not.
-    let page = program.wait_for("page", Duration::from_secs(5), || {
-        http::get(address, "/metrics", &[]).ok()
-    });
-    let landing = http::get(address, "/", &[])
-        .map(|answer| answer.body)
-        .unwrap_or_default();
-    let shown = format!(
-        "{}{landing}{}",
-        page.map(|answer| answer.body).unwrap_or_default(),
+    let at = target.address;
+    let leak = |shown: &str| {
+        let leak = shown.lines().find(|line| line.contains(CANARY));
+        leak.map(str::to_owned)
+    };
+    // Credentials do not belong in a URL: refusing it is right, showing it is not.
+    let endpoint = format!("http://someone:{CANARY}@{at}/metrics");
+    let (mut program, _) = exporter(binaries, &["--vllm.endpoint", &endpoint])?;
+    let status = program.wait(Duration::from_secs(5))?;
+    ensure!(status.code() == Some(2), "{status}: {}", program.said());
+    ensure!(
+        program.said().contains("auth"),
+        "not what to do instead: {}",
         program.said()
     );
-    ensure!(!shown.is_empty(), "it said nothing at all");
-    let leak = shown.lines().find(|line| line.contains(CANARY));
-    ensure!(leak.is_none(), "{leak:?}");
+    ensure!(
+        leak(&program.said()).is_none(),
+        "{:?}",
+        leak(&program.said())
+    );
+
+    let endpoint = format!("http://{at}/metrics?token={CANARY}");
+    let (mut program, address) = exporter(
+        binaries,
+        &["--vllm.endpoint", &endpoint, "--log.level=trace"],
+    )?;
+    let page = program.wait_for("page", Duration::from_secs(5), || {
+        http::get(address, "/metrics", &[]).ok()
+    })?;
+    let landing = http::get(address, "/", &[])?.body;
+    let shown = format!("{}{landing}{}", page.body, program.said());
+    ensure!(
+        landing.contains("401"),
+        "the landing page does not say why:\n{landing}"
+    );
+    ensure!(leak(&shown).is_none(), "{:?}", leak(&shown));
     passed("")
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod prometheus;
 mod python;
 mod queries;
 mod relay;
+mod serve;
 mod targets;
 mod translate;
 
@@ -23,4 +24,5 @@ pub(crate) fn run(binaries: &Binaries, report: &mut Report) {
     faults::run(binaries, report);
     manners::run(binaries, report);
     formats::run(binaries, report);
+    serve::run(binaries, report);
 }

@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokenpath_cli::cli::Common;
+use tokenpath_cli::kinds::Gateway;
 use tokenpath_cli::run;
-use tokenpath_cli::serve::{Common, export};
-use tokenpath_cli::sources::Gateway;
+use tokenpath_cli::serve::OneKind;
 
 /// Reads the metrics of endpoint pickers (Gateway API inference extension, llm-d) and serves them under names that stay.
 #[derive(Debug, Parser)]
@@ -23,16 +24,18 @@ In a pod whose account may get /metrics:
 With a token from a file:
   gateway-exporter --gateway.endpoint https://epp:9090 --gateway.bearer-token-file /run/secrets/token --gateway.ca-file ca.pem";
 
-/// Where it listens unless told.
-const LISTEN: &str = ":9404";
+const PROGRAM: OneKind = OneKind {
+    kind: "gateway",
+    usual: Some("http://localhost:9090"),
+    listen: ":9404",
+};
 
 fn main() -> ExitCode {
     let arguments: Arguments = run::arguments(
         "gateway-exporter --gateway.endpoint https://epp:9090 --gateway.bearer-token-file /run/secrets/token --gateway.ca-file ca.pem",
     );
-    let sources = arguments
-        .gateway
-        .or_default()
-        .sources(&arguments.common.scrape);
-    run::exit(sources.and_then(|sources| export(sources, &arguments.common, LISTEN)))
+    run::exit(PROGRAM.serve(|overlay| {
+        arguments.common.say(overlay);
+        arguments.gateway.say(overlay);
+    }))
 }

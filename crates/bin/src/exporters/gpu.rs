@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokenpath_cli::cli::Common;
+use tokenpath_cli::kinds::Gpu;
 use tokenpath_cli::run;
-use tokenpath_cli::serve::{Common, export};
-use tokenpath_cli::sources::Gpu;
+use tokenpath_cli::serve::OneKind;
 
 /// Reads the NVIDIA GPUs of this machine and serves what they do under names that stay.
 #[derive(Debug, Parser)]
@@ -23,12 +24,18 @@ On a machine with the NVIDIA driver:
 Where the driver's library lies elsewhere:
   gpu-exporter --nvml.library /usr/local/nvidia/lib64/libnvidia-ml.so.1";
 
-/// Where it listens unless told.
-const LISTEN: &str = ":9400";
+const PROGRAM: OneKind = OneKind {
+    kind: "gpu",
+    usual: None,
+    listen: ":9400",
+};
 
 fn main() -> ExitCode {
     let arguments: Arguments =
         run::arguments("gpu-exporter --nvml.library /usr/local/nvidia/lib64/libnvidia-ml.so.1");
-    let sources = arguments.gpu.source().map(|source| vec![source]);
-    run::exit(sources.and_then(|sources| export(sources, &arguments.common, LISTEN)))
+    run::exit(PROGRAM.serve(|overlay| {
+        arguments.common.say(overlay);
+        overlay.section("gpu-exporter", "gpu");
+        arguments.gpu.say(overlay);
+    }))
 }

@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokenpath_cli::cli::Common;
+use tokenpath_cli::kinds::Limitador;
 use tokenpath_cli::run;
-use tokenpath_cli::serve::{Common, export};
-use tokenpath_cli::sources::Limitador;
+use tokenpath_cli::serve::OneKind;
 
 /// Reads what Limitador counts and allows, tenant by tenant, and serves it under names that stay.
 #[derive(Debug, Parser)]
@@ -23,16 +24,18 @@ Tenants are named by the label user, hits are tokens:
 Keys are shown as hashes:
   limitador-exporter --limitador.endpoint http://limitador:8080 --limitador.tenant api_key --limitador.tenant-key-file /run/secrets/key";
 
-/// Where it listens unless told.
-const LISTEN: &str = ":9403";
+const PROGRAM: OneKind = OneKind {
+    kind: "limitador",
+    usual: Some("http://localhost:8080"),
+    listen: ":9403",
+};
 
 fn main() -> ExitCode {
     let arguments: Arguments = run::arguments(
         "limitador-exporter --limitador.endpoint http://limitador:8080 --limitador.tenant api_key --limitador.tenant-key-file /run/secrets/key",
     );
-    let sources = arguments
-        .limitador
-        .or_default()
-        .sources(&arguments.common.scrape);
-    run::exit(sources.and_then(|sources| export(sources, &arguments.common, LISTEN)))
+    run::exit(PROGRAM.serve(|overlay| {
+        arguments.common.say(overlay);
+        arguments.limitador.say(overlay);
+    }))
 }

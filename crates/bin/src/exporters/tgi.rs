@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokenpath_cli::cli::Common;
+use tokenpath_cli::kinds::Tgi;
 use tokenpath_cli::run;
-use tokenpath_cli::serve::{Common, export};
-use tokenpath_cli::sources::Tgi;
+use tokenpath_cli::serve::OneKind;
 
 /// Reads the metrics of TGI servers and serves them under names that stay.
 #[derive(Debug, Parser)]
@@ -23,11 +24,16 @@ Beside a TGI server on its usual port:
 Another address:
   tgi-exporter --tgi.endpoint http://10.0.0.7:3000";
 
-/// Where it listens unless told.
-const LISTEN: &str = ":9402";
+const PROGRAM: OneKind = OneKind {
+    kind: "tgi",
+    usual: Some("http://localhost:8080"),
+    listen: ":9402",
+};
 
 fn main() -> ExitCode {
     let arguments: Arguments = run::arguments("tgi-exporter --tgi.endpoint http://10.0.0.7:3000");
-    let sources = arguments.tgi.or_default().sources(&arguments.common.scrape);
-    run::exit(sources.and_then(|sources| export(sources, &arguments.common, LISTEN)))
+    run::exit(PROGRAM.serve(|overlay| {
+        arguments.common.say(overlay);
+        arguments.tgi.say(overlay);
+    }))
 }

@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokenpath_cli::cli::Common;
+use tokenpath_cli::kinds::Vllm;
 use tokenpath_cli::run;
-use tokenpath_cli::serve::{Common, export};
-use tokenpath_cli::sources::Vllm;
+use tokenpath_cli::serve::OneKind;
 
 /// Reads the metrics of vLLM servers, whatever their release, and serves them under names that stay.
 #[derive(Debug, Parser)]
@@ -25,16 +26,18 @@ Two servers, and the name of the node on every series:
 Behind a token:
   vllm-exporter --vllm.endpoint https://llm.example --scrape.bearer-token-file /run/secrets/token";
 
-/// Where it listens unless told.
-const LISTEN: &str = ":9401";
+const PROGRAM: OneKind = OneKind {
+    kind: "vllm",
+    usual: Some("http://localhost:8000"),
+    listen: ":9401",
+};
 
 fn main() -> ExitCode {
     let arguments: Arguments = run::arguments(
         "vllm-exporter --vllm.endpoint https://llm.example --scrape.bearer-token-file /run/secrets/token",
     );
-    let sources = arguments
-        .vllm
-        .or_default()
-        .sources(&arguments.common.scrape);
-    run::exit(sources.and_then(|sources| export(sources, &arguments.common, LISTEN)))
+    run::exit(PROGRAM.serve(|overlay| {
+        arguments.common.say(overlay);
+        arguments.vllm.say(overlay);
+    }))
 }

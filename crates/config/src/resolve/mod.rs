@@ -6,11 +6,12 @@ mod speech;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokenpath_core::{Desc, LabelSet};
 
 use crate::Flaw;
-use crate::config::{Config, Limits, Log, Network, Probe, RollUp, Tenants, Web};
+use crate::config::{Config, Gpu, Limits, Log, RollUp, Tenants, Web};
 use crate::discovery::Shard;
 use crate::nearest::nearest;
 use crate::raw;
@@ -51,12 +52,14 @@ pub(crate) fn resolve(
             .map(|engine| (*engine.catalogue.catalogue().backend).into()),
     );
     let kinds: Arc<[Box<str>]> = kinds.into();
+    let tenants = tenants(std::mem::take(&mut file.tenants));
     resolver.timing(&file.defaults, "/defaults");
-    let sources = resolver.sources(&file, &kinds);
-    let discovery = resolver.discovery(&file, &kinds);
+    let sources = resolver.sources(&file, &kinds, &tenants);
+    let discovery = resolver.discovery(&file, &kinds, &tenants);
     let passes = passes_unknown(&file);
     let (dialects, spoken) = resolver.dialects(&file.dialects, &families, passes);
     let rollups = resolver.rollups(&file.rollups, &families);
+    let probe = resolver.probe(&file, &kinds, &tenants);
     Config {
         web: Web {
             listen: file
@@ -72,7 +75,7 @@ pub(crate) fn resolve(
             level: file.log.level,
             format: file.log.format,
         },
-        defaults: Arc::new(Reading::of(&file.defaults)),
+        defaults: Arc::new(Reading::of(&file.defaults, None, &tenants)),
         sources,
         discovery,
         shard: file.shard.as_deref().and_then(Shard::parse),
@@ -80,21 +83,15 @@ pub(crate) fn resolve(
         spoken,
         catalogues,
         rollups,
-        tenants: tenants(file.tenants),
+        gpu: file.gpu.map(gpu),
+        tenants,
         limits: Limits {
             targets: file
                 .limits
                 .targets
                 .unwrap_or_else(|| Limits::default().targets),
         },
-        probe: file.probe.map(|probe| Probe {
-            allow: probe
-                .allow
-                .iter()
-                .filter_map(|text| Network::parse(text))
-                .collect(),
-            ports: probe.ports,
-        }),
+        probe,
     }
 }
 
@@ -152,6 +149,16 @@ fn tenants(raw: raw::Tenants) -> Tenants {
     }
 }
 
+fn gpu(raw: raw::Gpu) -> Gpu {
+    Gpu {
+        library: raw.library,
+        period: raw.period.unwrap_or(Duration::from_secs(1)),
+        processes: raw.processes.unwrap_or(true),
+        mig: raw.mig.unwrap_or(true),
+        labels: crate::reading::label_set(&raw.labels),
+    }
+}
+
 fn passes_unknown(file: &raw::File) -> bool {
     let sources = file.sources.iter().map(|source| &source.reading);
     let found = file.discovery.iter().map(|discovery| &discovery.reading);
@@ -182,8 +189,17 @@ fn relative_to(folder: &Path, file: &mut raw::File) {
     let reading = |reading: &mut raw::Reading| {
         tls(&mut reading.tls);
         auth(&mut reading.auth);
+        if let Some(limitador) = &mut reading.limitador {
+            join(&mut limitador.tenant_key_file);
+        }
     };
+    if let Some(gpu) = &mut file.gpu {
+        join(&mut gpu.library);
+    }
     reading(&mut file.defaults);
+    for module in file.probe.iter_mut().flat_map(|probe| &mut probe.modules) {
+        reading(&mut module.reading);
+    }
     for source in &mut file.sources {
         reading(&mut source.reading);
     }

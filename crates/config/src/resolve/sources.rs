@@ -6,8 +6,10 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokenpath_scrape::server::{AllowList, Network};
+
 use super::{Resolver, labels_of};
-use crate::config::Source;
+use crate::config::{Probe, ProbeModule, Source, Tenants};
 use crate::discovery::{Condition, Discovery, FileSd, HttpSd, Mapping, Provider};
 use crate::leaf;
 use crate::nearest::nearest;
@@ -15,15 +17,22 @@ use crate::raw;
 use crate::reading::{Reading, client};
 
 impl Resolver<'_> {
-    pub(super) fn sources(&mut self, file: &raw::File, kinds: &Arc<[Box<str>]>) -> Vec<Source> {
+    pub(super) fn sources(
+        &mut self,
+        file: &raw::File,
+        kinds: &Arc<[Box<str>]>,
+        tenants: &Tenants,
+    ) -> Vec<Source> {
         let mut sources = Vec::new();
         let mut seen: HashMap<_, String> = HashMap::new();
         for (index, raw) in file.sources.iter().enumerate() {
             let pointer = format!("/sources/{index}");
-            self.kind(raw.kind.as_deref(), kinds, &pointer);
-            self.timing(&raw.reading.over(&file.defaults), &pointer);
+            let kind = raw.kind.as_deref();
+            self.kind(kind, kinds, &pointer);
+            self.of_its_kind(&raw.reading, kind, &pointer);
             let merged = raw.reading.over(&file.defaults);
-            let reading = Arc::new(Reading::of(&merged));
+            self.timing(&merged, &pointer);
+            let reading = Arc::new(Reading::of(&merged, kind, tenants));
             let several = raw.endpoints.iter().enumerate();
             let one = raw
                 .endpoint
@@ -42,9 +51,12 @@ impl Resolver<'_> {
                     labels_of(&merged),
                 );
                 if let Some(first) = seen.get(&key) {
+                    let first = match self.places.of(first) {
+                        place if place.is_beside_the_file() => String::new(),
+                        place => format!(", first at {place}"),
+                    };
                     let what = format!(
-                        "{endpoint} is read already, first at {}; give one of them another label where both are meant",
-                        self.places.of(first),
+                        "{endpoint} is read already{first}; give one of them another label where both are meant",
                     );
                     self.flaw(&at, what);
                     continue;
@@ -74,6 +86,21 @@ impl Resolver<'_> {
         self.flaw_or(&format!("{pointer}/kind"), what, near);
     }
 
+    /// What holds for one kind alone is said of that kind, or of one that is not known.
+    fn of_its_kind(&mut self, raw: &raw::Reading, kind: Option<&str>, pointer: &str) {
+        let Some(kind) = kind else { return };
+        let said = [
+            ("tgi", raw.tgi.is_some()),
+            ("limitador", raw.limitador.is_some()),
+            ("gateway", raw.gateway.is_some()),
+        ];
+        for (key, _) in said.into_iter().filter(|(key, said)| *said && *key != kind) {
+            let what =
+                format!("`{key}` says how a target of that kind is read; this is a `{kind}`");
+            self.flaw(&format!("{pointer}/{key}"), what);
+        }
+    }
+
     pub(super) fn timing(&mut self, reading: &raw::Reading, pointer: &str) {
         if let (Some(interval), Some(timeout)) = (reading.interval, reading.timeout)
             && timeout > interval
@@ -88,11 +115,14 @@ impl Resolver<'_> {
         &mut self,
         file: &raw::File,
         kinds: &Arc<[Box<str>]>,
+        tenants: &Tenants,
     ) -> Vec<Discovery> {
         let mut all = Vec::new();
         for (index, raw) in file.discovery.iter().enumerate() {
             let pointer = format!("/discovery/{index}");
-            self.kind(raw.kind.as_deref(), kinds, &pointer);
+            let kind = raw.kind.as_deref();
+            self.kind(kind, kinds, &pointer);
+            self.of_its_kind(&raw.reading, kind, &pointer);
             let merged = raw.reading.over(&file.defaults);
             self.timing(&merged, &pointer);
             for (to, at) in raw.map_labels.iter().map(|(from, to)| (to, from)) {
@@ -115,7 +145,7 @@ impl Resolver<'_> {
                     keep: conditions(&raw.keep),
                     drop: conditions(&raw.drop),
                 },
-                reading: Arc::new(Reading::of(&merged)),
+                reading: Arc::new(Reading::of(&merged, kind, tenants)),
                 fingerprint: fingerprint(raw),
             });
         }
@@ -199,6 +229,60 @@ impl Resolver<'_> {
             self.flaw(&format!("{pointer}/kubernetes"), what);
             None
         }
+    }
+}
+
+impl Resolver<'_> {
+    pub(super) fn probe(
+        &mut self,
+        file: &raw::File,
+        kinds: &[Box<str>],
+        tenants: &Tenants,
+    ) -> Option<Probe> {
+        let probe = file.probe.as_ref()?;
+        let mut modules: Vec<ProbeModule> = Vec::new();
+        for (index, raw) in probe.modules.iter().enumerate() {
+            let pointer = format!("/probe/modules/{index}");
+            let kind = raw.kind.as_str();
+            self.kind(Some(kind), kinds, &pointer);
+            self.of_its_kind(&raw.reading, Some(kind), &pointer);
+            if modules.iter().any(|other| other.name == raw.name) {
+                let what = format!("there are two modules `{}`", raw.name);
+                self.flaw(&format!("{pointer}/name"), what);
+            }
+            let merged = raw.reading.over(&file.defaults);
+            modules.push(module(&raw.name, kind, &merged, tenants));
+        }
+        if modules.is_empty() {
+            // Whoever asks chooses the target: it is shown no credentials that were meant for others.
+            let open = raw::Reading {
+                auth: None,
+                headers: raw::Labels::new(),
+                ..file.defaults.clone()
+            };
+            modules = kinds
+                .iter()
+                .map(|kind| module(kind, kind, &open, tenants))
+                .collect();
+        }
+        let networks = probe.allow.iter().filter_map(|text| Network::parse(text));
+        let allow = AllowList::new(networks)
+            .ports(probe.ports.iter().copied())
+            .hosts(probe.hosts.iter().map(String::as_str));
+        Some(Probe { allow, modules })
+    }
+}
+
+/// Probes are read when they are asked for.
+fn module(name: &str, kind: &str, reading: &raw::Reading, tenants: &Tenants) -> ProbeModule {
+    let on_request = raw::Reading {
+        interval: None,
+        ..reading.clone()
+    };
+    ProbeModule {
+        name: name.to_owned(),
+        kind: kind.into(),
+        reading: Arc::new(Reading::of(&on_request, Some(kind), tenants)),
     }
 }
 

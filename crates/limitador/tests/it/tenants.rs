@@ -82,6 +82,29 @@ fn authorized(out: &Snapshot, tenant: &str) -> Option<f64> {
 }
 
 #[test]
+fn some_tenants_are_never_folded_and_the_others_have_the_name_that_is_wanted() {
+    let mut options = options(1);
+    options.tenants.always = vec!["vip".into()];
+    options.tenants.other = "rest".into();
+    let mut translator = LimitadorTranslator::new(options);
+    let mut out = Snapshot::new();
+    let calls = [("a", 30), ("b", 20), ("vip", 1), (OTHER, 5)];
+    let text = page(
+        calls
+            .into_iter()
+            .map(|(tenant, calls)| (tenant.to_owned(), calls)),
+    );
+    let admin = admin(vec![window("vip", 100, 40), window("b", 100, 100)]);
+    read(&mut translator, &text, &admin, &mut out);
+    assert_eq!(authorized(&out, "vip"), Some(1.0));
+    assert_eq!(authorized(&out, "a"), Some(30.0));
+    assert_eq!(authorized(&out, "rest"), Some(25.0));
+    assert_eq!(authorized(&out, OTHER), None);
+    assert_eq!(quota(&out, "limit", "vip"), Some(100.0));
+    assert_eq!(quota(&out, "limit", "b"), None);
+}
+
+#[test]
 fn tenants_over_the_cap_share_their_counts_and_have_no_quota() {
     let mut translator = LimitadorTranslator::new(options(2));
     let mut out = Snapshot::new();

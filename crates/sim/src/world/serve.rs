@@ -48,6 +48,7 @@ pub struct WorldServer {
     world: World,
     speed: f64,
     ip: IpAddr,
+    port: u16,
 }
 
 impl WorldServer {
@@ -58,6 +59,7 @@ impl WorldServer {
             world,
             speed: 1.0,
             ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 0,
         }
     }
 
@@ -75,7 +77,16 @@ impl WorldServer {
         self
     }
 
-    /// Listens on a free port for each part, and starts to serve and to let time pass on the current
+    /// The ports to listen on: this one for the first part, the next for the second, and so on, so
+    /// that others know where the parts are. One that is taken is replaced by a free one; 0, the
+    /// default, means free ones for all.
+    #[must_use]
+    pub fn port(mut self, first: u16) -> Self {
+        self.port = first;
+        self
+    }
+
+    /// Listens on a port for each part, and starts to serve and to let time pass on the current
     /// tokio runtime.
     ///
     /// # Errors
@@ -89,12 +100,22 @@ impl WorldServer {
         parts.extend(self.world.gateway.is_some().then_some(Part::Gateway));
         let shared = Arc::new(Clocked::new(self.world, self.speed));
         let mut listening = Vec::new();
-        for part in parts {
+        for (number, part) in (0..).zip(parts) {
             let site = Arc::new(PartSite {
                 shared: Arc::clone(&shared),
                 part,
             });
-            listening.push((part, Listening::bind((self.ip, 0), site).await?));
+            let wanted = match self.port {
+                0 => 0,
+                first => first.checked_add(number).unwrap_or(0),
+            };
+            let bound = match Listening::bind((self.ip, wanted), Arc::clone(&site) as _).await {
+                Err(error) if wanted != 0 && error.kind() == io::ErrorKind::AddrInUse => {
+                    Listening::bind((self.ip, 0), site).await?
+                }
+                bound => bound?,
+            };
+            listening.push((part, bound));
         }
         Ok(RunningWorld { shared, listening })
     }
