@@ -16,7 +16,7 @@ use std::sync::atomic::AtomicU64;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use tokenpath_benches::race::Race;
-use tokenpath_core::exposition::{Encoder, Format, Part};
+use tokenpath_core::exposition::{Encoder, PageFormat, Part};
 use tokenpath_core::{Bucket, Desc, Histogram, LabelSet, MetricType, Snapshot, Unit};
 
 /// The edges of the histogram; `+Inf` is the thirteenth line of its buckets for us and the peers alike.
@@ -270,7 +270,7 @@ impl Case {
             }
         }
         let mut page = Vec::new();
-        Encoder::new(Format::Text004).encode(&[case.part(0)], &mut page);
+        Encoder::new(PageFormat::Text004).encode(&[case.part(0)], &mut page);
         case.lines = memchr::memchr_iter(b'\n', &page).count();
         case.page = page;
         case
@@ -297,11 +297,12 @@ impl Case {
         let mut text = String::new();
         let mut bytes = Vec::new();
         vec![
-            (OURS, Box::new(ours(Format::Text004))),
+            (OURS, Box::new(ours(PageFormat::Text004))),
             (
                 "tokenpath, OpenMetrics",
-                Box::new(ours(Format::OpenMetrics100)),
+                Box::new(ours(PageFormat::OpenMetrics100)),
             ),
+            ("tokenpath, protobuf", Box::new(ours(PageFormat::Protobuf))),
             (
                 "prometheus-client",
                 Box::new(move || {

@@ -3,6 +3,7 @@
 
 const EMBED: &str = include_str!("../src/bin/embed.rs");
 const ROUTE: &str = include_str!("../src/bin/route.rs");
+const WITH_PROMETHEUS_CLIENT: &str = include_str!("../src/bin/with_prometheus_client.rs");
 const OWN_SOURCE: &str = include_str!("../src/bin/own_source.rs");
 
 /// The Rust blocks of a page.
@@ -30,8 +31,9 @@ fn the_readme_shows_embed() {
 }
 
 #[test]
-fn embedding_shows_embed_and_route() {
-    shows(include_str!("../../docs/embedding.md"), &[EMBED, ROUTE], 4);
+fn embedding_shows_its_three_programs() {
+    let programs = [EMBED, WITH_PROMETHEUS_CLIENT, ROUTE];
+    shows(include_str!("../../docs/embedding.md"), &programs, 7);
 }
 
 #[test]

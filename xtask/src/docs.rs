@@ -28,6 +28,48 @@ pub(crate) fn links(report: &mut Report) {
         ensure!(seen > 0, "there is not one link");
         passed(format!("{seen} links"))
     });
+    report.check(
+        "docs/coverage.md names tests and files that are there",
+        || {
+            let page = std::fs::read_to_string(cargo::root().join("docs/coverage.md"))?;
+            let features = page
+                .split_once("## Features")
+                .and_then(|(_, rest)| rest.split_once("## Queries"))
+                .map(|(features, _)| features)
+                .ok_or("no section of features")?;
+            let named: BTreeSet<&str> = paths(features).collect();
+            ensure!(!named.is_empty(), "no file is named");
+            let missing: Vec<_> = named
+                .iter()
+                .filter(|path| !cargo::root().join(path).exists())
+                .collect();
+            ensure!(missing.is_empty(), "there is no {missing:?}");
+            // Feature, where, tested by: only what is not there has no test.
+            let bare: Vec<_> = features
+                .lines()
+                .filter(|line| line.ends_with("| |") && !line.starts_with("| **not**"))
+                .collect();
+            ensure!(bare.is_empty(), "not tested: {}", bare.join("\n  "));
+            passed(format!("{} files", named.len()))
+        },
+    );
+}
+
+/// Paths of the repository in a page's code spans, where they are files and no patterns.
+fn paths(text: &str) -> impl Iterator<Item = &str> {
+    const ROOMS: [&str; 6] = [
+        "crates/",
+        "deploy/",
+        "docs/",
+        "monitoring/",
+        "testdata/",
+        "xtask/",
+    ];
+    text.split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|code| ROOMS.iter().any(|room| code.starts_with(room)))
+        .filter(|code| !code.contains(['*', '<', ' ']))
 }
 
 /// What the programs say of themselves, against the pages about them.
@@ -130,7 +172,7 @@ fn same<T: Ord + Debug>(real: &BTreeSet<T>, documented: &BTreeSet<T>) -> Result<
 fn pages() -> Result<Vec<PathBuf>> {
     let root = cargo::root();
     let mut found = Vec::new();
-    for folder in [root.clone(), root.join("docs"), root.join("testdata")] {
+    for folder in ["", "docs", "testdata", "deploy"].map(|name| root.join(name)) {
         for entry in std::fs::read_dir(folder)? {
             let path = entry?.path();
             if path.extension() == Some("md".as_ref()) {
@@ -160,6 +202,8 @@ mod unit {
         let text = "[a](b.md) [c](https://d) [e](f/g.md#h) [i](#j)";
         let links: Vec<_> = relative_links(text).collect();
         assert_eq!(links, ["b.md", "f/g.md"]);
+        let named: Vec<_> = paths("`crates/a.rs`, crates/b, `docs/*.md` and `c`").collect();
+        assert_eq!(named, ["crates/a.rs"]);
         let flags: Vec<_> = words_with_dashes("`--a.b-c X`, -- and --d.").collect();
         assert_eq!(flags, ["--a.b-c", "--d."]);
     }

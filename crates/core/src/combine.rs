@@ -39,6 +39,11 @@ impl Step {
         self.part as usize
     }
 
+    /// From where to where it goes, if nothing else goes there.
+    pub(crate) fn alone(self) -> Option<(Slot, Slot)> {
+        self.join.is_none().then_some((self.from, self.to))
+    }
+
     #[inline]
     pub(crate) fn run(self, part: &Snapshot, out: &mut Snapshot) {
         let Some(value) = part.get(self.from) else {

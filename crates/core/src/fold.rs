@@ -67,7 +67,7 @@ impl FoldSeries<'_> {
 /// What is combined adds up where the family's [`Rollup`] says so, or is the largest; histograms on
 /// the edges that all of them have; of summaries only sum and count can be added. A family that may
 /// not be combined keeps its first series, and the others are counted as
-/// [`DropReason::Duplicate`].
+/// [`DropReason::Duplicate`]. Series that stay alone keep their exemplars.
 #[derive(Clone, Debug, Default)]
 pub struct Fold {
     shapes: Vec<ShapeId>,
@@ -123,10 +123,29 @@ impl Fold {
         for step in &self.steps {
             step.run(parts[step.part()], out);
         }
+        if parts.iter().any(|part| part.exemplars().len() > 0) {
+            self.exemplars(parts, out);
+        }
         let lost = |(part, slot): &&(u32, Slot)| parts[*part as usize].get(*slot).is_some();
         let lost = self.refused.iter().filter(lost).count();
         out.tally_mut()
             .drop_samples(DropReason::Duplicate, lost as u64);
+    }
+
+    #[cold]
+    fn exemplars(&self, parts: &[&Snapshot], out: &mut Snapshot) {
+        let (shape, exemplars) = out.exemplars_mut();
+        for step in &self.steps {
+            let Some((from, to)) = step.alone() else {
+                continue;
+            };
+            if let Some(exemplar) = parts[step.part()].exemplar(from) {
+                let (value, time) = (exemplar.value(), exemplar.timestamp_ms());
+                // It stands on the same bucket, or on a wider one.
+                let _ = exemplars.push(shape, to, exemplar.labels(), value, time);
+            }
+        }
+        exemplars.settle();
     }
 
     fn plan(&mut self, parts: &[&Snapshot], mut relabel: impl FnMut(&mut FoldSeries<'_>) -> bool) {

@@ -2,10 +2,13 @@
 //!
 //! No sockets, no runtime, no clock, no log.
 
+#[cfg(feature = "prometheus-client")]
+pub mod bridge;
 pub mod catalogue;
 mod combine;
 pub mod dialect;
 mod error;
+mod exemplar;
 pub mod exposition;
 mod family;
 pub mod fold;
@@ -22,6 +25,7 @@ pub mod tokenpath;
 pub mod translate;
 
 pub use error::{CollectError, Reason, in_full};
+pub use exemplar::{EXEMPLAR_CHARACTERS, Exemplar, ExemplarError};
 pub use family::{Desc, MetricType, Unit};
 pub use histogram::{Bucket, Histogram, QuantileValue, Summary};
 pub use label::{Label, LabelSet, is_label_name, is_metric_name};

@@ -246,6 +246,15 @@ impl Shape {
         index
     }
 
+    /// The family and series that a slot belongs to.
+    pub(crate) fn at_slot(&self, slot: Slot) -> Option<(&Arc<Desc>, SeriesShape<'_>)> {
+        // Series have their slots in the order they were made.
+        let behind = self.series.partition_point(|row| row.slot <= slot);
+        let series = self.series_at(behind.checked_sub(1)?);
+        (slot.index() < series.slot().index() + series.slots())
+            .then(|| (self.family_desc(series.row.family as usize), series))
+    }
+
     fn label_at(&self, index: usize) -> Label<'_> {
         let start = index
             .checked_sub(1)

@@ -9,9 +9,13 @@
 
 use std::sync::Arc;
 
+use crate::exemplar::Exemplars;
 use crate::shape::SeriesIndex;
 use crate::tally::{DropReason, Tally};
-use crate::{Desc, Histogram, Label, MetricType, SeriesKind, SeriesShape, Shape, Slot, Summary};
+use crate::{
+    Desc, Exemplar, ExemplarError, Histogram, Label, MetricType, SeriesKind, SeriesShape, Shape,
+    Slot, Summary,
+};
 
 /// Owned, reusable set of families and values from one source at one moment.
 ///
@@ -39,6 +43,7 @@ pub struct Snapshot {
     /// The series that is expected next.
     cursor: usize,
     index: Option<SeriesIndex>,
+    exemplars: Exemplars,
     tally: Tally,
 }
 
@@ -53,10 +58,11 @@ impl Snapshot {
         Self::default()
     }
 
-    /// Forgets all values and the tally; keeps the shape and all memory.
+    /// Forgets all values, exemplars and the tally; keeps the shape and all memory.
     pub fn clear(&mut self) {
         self.give_up_absent_series();
         self.present.fill(0);
+        self.exemplars.clear();
         self.cursor = 0;
         self.tally = Tally::default();
     }
@@ -71,6 +77,7 @@ impl Snapshot {
             self.present.resize(shape.slots().div_ceil(64), 0);
         }
         self.present.fill(0);
+        self.exemplars.clear();
         self.cursor = 0;
         self.tally = Tally::default();
     }
@@ -127,6 +134,49 @@ impl Snapshot {
             slot,
             self.get(slot).map_or(value, |before| before.max(value)),
         );
+    }
+
+    /// Sets the exemplar of a counter's value or of a bucket, with its labels, value and time in
+    /// milliseconds since 1970; one that was there is replaced. It goes out with the value, where
+    /// there is one and the format has exemplars. Characters that cannot stand in a label name become
+    /// underscores.
+    ///
+    /// # Errors
+    ///
+    /// Where an exemplar cannot stand there; what was there before stays.
+    pub fn set_exemplar<'l>(
+        &mut self,
+        slot: Slot,
+        labels: impl IntoIterator<Item = Label<'l>>,
+        value: f64,
+        timestamp_ms: Option<i64>,
+    ) -> Result<(), ExemplarError> {
+        self.exemplars
+            .push(&self.shape, slot, labels, value, timestamp_ms)?;
+        self.exemplars.keep_last();
+        Ok(())
+    }
+
+    /// Forgets all exemplars, and keeps the values.
+    pub fn clear_exemplars(&mut self) {
+        self.exemplars.clear();
+    }
+
+    /// The exemplar that stands on a slot.
+    #[must_use]
+    #[inline]
+    pub fn exemplar(&self, slot: Slot) -> Option<Exemplar<'_>> {
+        self.exemplars.get(slot)
+    }
+
+    /// All exemplars, in the order of their slots.
+    pub fn exemplars(&self) -> impl ExactSizeIterator<Item = (Slot, Exemplar<'_>)> {
+        self.exemplars.iter()
+    }
+
+    /// The shape, and the exemplars to fill.
+    pub(crate) fn exemplars_mut(&mut self) -> (&Shape, &mut Exemplars) {
+        (&self.shape, &mut self.exemplars)
     }
 
     /// Whether any slot of the series holds a value.

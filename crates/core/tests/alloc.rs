@@ -4,11 +4,14 @@ use std::alloc::{GlobalAlloc, Layout as Memory, System};
 use std::cell::Cell;
 use std::sync::Arc;
 
+use tokenpath_core::catalogue::{Catalogue, Compiled, Families, Row as RowOfCatalogue};
 use tokenpath_core::dialect::{Dialect, Row, Spoken};
 use tokenpath_core::exposition::{
-    Encoder, Entry, Filter, Format, Fresh, Layout, Options, Part, Sample, Variant,
+    Encoder, Entry, Filter, Format, Fresh, Layout, Options, PageFormat, Parser, Part, Sample,
+    Variant,
 };
 use tokenpath_core::rollup::{RollUp, Rollup};
+use tokenpath_core::translate::{TranslateOptions, Translator};
 use tokenpath_core::{
     Bucket, Desc, Histogram, LabelSet, MetricType, QuantileValue, Snapshot, Summary, Unit,
 };
@@ -133,6 +136,73 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// An exemplar on each bucket but the first, and on each counter.
+    fn exemplify(&mut self, round: u32) {
+        let shape = Arc::clone(self.snapshot.shape());
+        for series in shape.families().flat_map(|family| family.series()) {
+            for (edge, value) in [(0, 0.05), (1, 0.5), (2, f64::from(round) + 1.5)] {
+                let labels = [("trace_id", "4bf92f3577b34da6"), ("span_id", "00f067aa")];
+                let time = Some(1_520_879_607_000 + i64::from(round));
+                if series.slots() > edge {
+                    // Gauges and summaries do not take one.
+                    let slot = series.edge_slot(edge);
+                    _ = self.snapshot.set_exemplar(slot, labels, value, time);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn translating_allocates_nothing_once_warm_with_exemplars_or_without() {
+    let families = [
+        desc("llm_tokens_total", MetricType::Counter),
+        desc("llm_wait_seconds", MetricType::Histogram),
+    ];
+    let rows = [
+        RowOfCatalogue::new("tokens_total", MetricType::Counter).to("llm_tokens_total"),
+        RowOfCatalogue::new("wait_seconds", MetricType::Histogram).to("llm_wait_seconds"),
+    ];
+    let catalogue = Catalogue::new("x").prefixes(["x:"]).rows(rows);
+    let compiled = Compiled::new(catalogue, &Families::new(families)).expect("a good catalogue");
+    let mut translator = Translator::new(Arc::new(compiled), TranslateOptions::default());
+    let page = |round: u32, exemplars: bool| {
+        let exemplar = |value: &str| match exemplars {
+            true => format!(
+                " # {{trace_id=\"{:08x}\"}} {value} 15208796{}.5",
+                round * 77,
+                round % 90 + 10
+            ),
+            false => String::new(),
+        };
+        format!(
+            "# TYPE x:tokens counter\nx:tokens_total {round}{}\n# TYPE x:wait_seconds histogram\n\
+             x:wait_seconds_bucket{{le=\"0.5\"}} {round}{}\n\
+             x:wait_seconds_bucket{{le=\"+Inf\"}} {round}{}\nx:wait_seconds_sum {round}.25\n\
+             x:wait_seconds_count {round}\n# EOF\n",
+            exemplar("3"),
+            exemplar("0.25"),
+            exemplar("7.5"),
+        )
+    };
+    let mut snapshot = Snapshot::new();
+    for (exemplars, count) in [(false, 0), (true, 3), (false, 0), (true, 3)] {
+        let mut translate = |page: &str| {
+            let read = translator.translate(page.as_bytes(), Format::OpenMetrics100, &mut snapshot);
+            read.expect("a valid page");
+            assert_eq!(snapshot.exemplars().len(), count);
+        };
+        for round in 1..20 {
+            translate(&page(round, exemplars));
+        }
+        for round in 1..40 {
+            let page = page(round, exemplars);
+            assert_eq!(allocations(|| translate(&page)), 0, "{page}");
+        }
+    }
+}
+
 #[test]
 fn writing_and_encoding_allocate_nothing_once_warm() {
     let dialect = Dialect::new(
@@ -150,12 +220,21 @@ fn writing_and_encoding_allocate_nothing_once_warm() {
     let spoken = Spoken::new(&[Dialect::llm(), dialect], &[]).unwrap();
     // Twice the same target: twins are told apart without memory too.
     let mut engines = ["a", "b", "b"].map(Engine::new);
-    for format in Format::ALL {
+    for (format, exemplars) in [
+        (PageFormat::Text004, false),
+        (PageFormat::OpenMetrics100, false),
+        (PageFormat::OpenMetrics100, true),
+        (PageFormat::Protobuf, false),
+        (PageFormat::Protobuf, true),
+    ] {
         let mut encoder = Encoder::with_dialects(format, spoken.clone());
         let mut page = Vec::new();
         let mut scrape = |round: u32| {
             for engine in &mut engines {
                 engine.read(round);
+                if exemplars {
+                    engine.exemplify(round);
+                }
             }
             let parts = engines.each_ref().map(|engine| Part {
                 snapshot: &engine.snapshot,
@@ -163,6 +242,10 @@ fn writing_and_encoding_allocate_nothing_once_warm() {
             });
             encoder.encode(&parts, &mut page);
             assert!(page.len() > 1000 && encoder.refused().duplicates > 0);
+            assert_eq!(
+                memchr::memmem::find(&page, b"trace_id").is_some(),
+                exemplars
+            );
         };
         // Warm: the shape is complete and the page has had its longest numbers.
         for round in [1, 2, 3, 4_000_001] {
@@ -172,7 +255,7 @@ fn writing_and_encoding_allocate_nothing_once_warm() {
             assert_eq!(
                 allocations(|| scrape(round)),
                 0,
-                "round {round} of {format}"
+                "round {round} of {format:?}"
             );
         }
     }
@@ -286,6 +369,41 @@ fn successive_pages() -> Vec<String> {
         fewer(57),
         fewer(13),
     ]
+}
+
+/// Everything a page says, asked for.
+fn read_all(page: &str, variant: Variant) -> usize {
+    let options = Options::new(Format::sniff(page.as_bytes(), None));
+    let mut seen = 0;
+    for entry in Parser::new(page.as_bytes(), options).with_variant(variant) {
+        if let Entry::Sample(sample) = entry.expect("a valid page") {
+            let labels = sample
+                .labels()
+                .map(|(name, value)| (name.raw(), value.raw()));
+            std::hint::black_box((sample.name().raw(), labels.count(), sample.value()));
+            if let Some(exemplar) = sample.exemplar() {
+                std::hint::black_box((exemplar.value(), exemplar.labels().count()));
+            }
+            seen += 1;
+        }
+    }
+    seen
+}
+
+#[test]
+fn parsing_allocates_nothing() {
+    let exemplars = "a_bucket{le=\"1\"} 5 # {trace_id=\"4bf9\"} 0.5 1790000000.25\n# EOF\n";
+    for page in [
+        recorded("vllm-0.32.0-t1-load.txt"),
+        recorded("vllm-0.33.0-V1-openmetrics.txt"),
+        exemplars.to_owned(),
+    ] {
+        for variant in Variant::available() {
+            let mut seen = 0;
+            let calls = allocations(|| seen = read_all(&page, variant));
+            assert_eq!((calls, seen > 0), (0, true), "{variant:?}");
+        }
+    }
 }
 
 #[test]

@@ -2,12 +2,24 @@
 
 use std::path::Path;
 
+#[path = "fuzzed/chunked.rs"]
+mod chunked;
 #[path = "fuzzed/encoder.rs"]
 mod encoder;
 #[path = "fuzzed/filter.rs"]
 mod filter;
 #[path = "fuzzed/layout.rs"]
 mod layout;
+#[path = "fuzzed/openmetrics.rs"]
+mod openmetrics;
+#[path = "fuzzed/options.rs"]
+mod options;
+#[path = "fuzzed/page.rs"]
+mod page;
+#[path = "fuzzed/text.rs"]
+mod text;
+#[path = "fuzzed/variants.rs"]
+mod variants;
 
 fn replay(target: &str, check: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -27,6 +39,26 @@ fn replay(target: &str, check: fn(&[u8])) {
         inputs += 1;
     }
     assert!(inputs > 0, "the corpus of {target} is empty");
+}
+
+#[test]
+fn any_bytes_as_text() {
+    replay("text", text::check);
+}
+
+#[test]
+fn any_bytes_as_openmetrics() {
+    replay("openmetrics", openmetrics::check);
+}
+
+#[test]
+fn pieces_against_whole() {
+    replay("chunked", chunked::check);
+}
+
+#[test]
+fn variants_against_plain() {
+    replay("variants", variants::check);
 }
 
 #[test]

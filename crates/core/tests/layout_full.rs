@@ -187,6 +187,43 @@ fn openmetrics_pages_with_exemplars_are_known_too() {
 }
 
 #[test]
+fn exemplars_are_those_of_the_newest_page() {
+    let pages = [
+        // Learnt, the same again, other ones, one gone, one come, a line with one gone.
+        ["# {t=\"1\"} 0.5 1.5", ""],
+        ["# {t=\"1\"} 0.5 1.5", ""],
+        ["# {t=\"22\"} 0.25", "# {} 7"],
+        ["", "# {} 7"],
+        ["5 # {a=\"# {\",b=\"\\\\\"} 1e3 -2", ""],
+        ["", ""],
+        ["6 # {t=\"3\"} +Inf", "7"],
+        ["6 # {t=\"3\"} +Inf", "7 # {t=\"4\"} NaN"],
+    ];
+    let mut seen = 0;
+    for mut reader in readers() {
+        for [one, two] in pages {
+            for extra in ["", "c 1 # {t=\"x\"} 1\n"] {
+                let line = |name: &str, end: &str| match end {
+                    "" => format!("{name} 1"),
+                    end => format!("{name} 1 {end}"),
+                };
+                let page = format!(
+                    "# TYPE a counter\n{}\n{extra}{}\n# EOF\n",
+                    line("a_total{x=\"1\"}", one),
+                    line("b_total{x=\"1\"}", two)
+                );
+                // What is there is held against a parse.
+                let read = reader.read(page.as_bytes(), Options::new(Format::OpenMetrics100));
+                assert!(read.is_ok(), "{page}");
+                seen += reader.layout.exemplars().count();
+            }
+        }
+    }
+    // Nine without the third line, and one more on each page with it.
+    assert_eq!(seen, readers().len() * (2 * 9 + pages.len()));
+}
+
+#[test]
 fn clones_share_until_they_differ() {
     let mut first = readers().pop().expect("a reader");
     let options = Options::default();

@@ -175,6 +175,88 @@ fn on_a_line_and_its_like() {
     }
 }
 
+/// OpenMetrics lines with more than a value, and with each byte of them changed or dropped.
+#[test]
+fn on_exemplars_and_timestamps() {
+    let mut random = Random::new(5);
+    for line in [
+        r#"a_bucket{le="1"} 5 # {trace_id="4bf92f3577b34da6",span_id="00f0"} 0.5 1790000000.25"#,
+        r#"a_bucket{le="1"} 5 # {trace_id="4bf92f3577b34da6"} 0.5"#,
+        r#"a_bucket{le="1"} 5.5e3 1790000000.5 # {t=""} +Inf 1e300"#,
+        r#"a{b="c"} 12.0 1790000000.5"#,
+        r#"a{b="c"} NaN -17"#,
+        "a 1 # {a=\"1\",b=\"2\",c=\"3\"} 1",
+        "a 1 # {a=\"1\",b=\"2\",c=\"3\",d=\"4\"} 1",
+        "a 1 # {a=\"1\",a=\"2\"} 1",
+        "a 1 # {} 1",
+        "a 1 # {a=\"1\",} 1",
+        "a 1 # {\"a\"=\"1\"} 1",
+        "a 1 # {a=\"\\\"\\n\"} 1",
+        "a 1 # {a=\"\u{fc}\0\"} 1",
+        "a 1  # {a=\"1\"} 1",
+        "a 1 # {a=\"1\"} 1 2 3",
+        "a 1 # {a=\"1\"} 1 NaN",
+        "a 1 # {a=\"1\"}1",
+        "a 1 2 3 # {a=\"1\"} 1",
+        "a 1 # comment",
+    ] {
+        agree_in_all_ways(format!("{line}\n{line}\n# EOF\n").as_bytes());
+        for at in 0..line.len() {
+            for drop in [true, false] {
+                let mut bytes = line.as_bytes().to_vec();
+                if drop {
+                    bytes.remove(at);
+                } else {
+                    bytes[at] = *random.pick(b"\"\\{}=, \n#:0a_.-\xff\0\t");
+                }
+                bytes.extend_from_slice(b"\nend 1\n# EOF\n");
+                agree_in_all_ways(&bytes);
+            }
+        }
+    }
+    for len in [69, 70, 71, 500, 16 << 10, (16 << 10) + 1] {
+        let line = format!("a 1 # {{b=\"{}\"}} 1\n# EOF\n", "x".repeat(len));
+        agree_in_all_ways(line.as_bytes());
+    }
+}
+
+/// Lines of two forms in turn, as the parts of a histogram are, with names of every length.
+#[test]
+fn on_series_of_two_forms_in_turn() {
+    let mut random = Random::new(7);
+    for pad in (0..70).chain([100, 127, 128, 200]) {
+        let x = "x".repeat(pad);
+        let mut page = String::new();
+        for (n, le) in ["0.5", "10.0", "+Inf", "", "\\n", "\u{fc}"]
+            .iter()
+            .enumerate()
+        {
+            for name in ["a", "bc", "a:b", "_"] {
+                let y = "y".repeat(random.below(80));
+                page += &format!(
+                    "{name}{x}_bucket{{engine=\"{n}\",le=\"{le}\",model=\"{y}\"}} {n}.0\n"
+                );
+                page += &format!(
+                    "{name}{x}_bucket{{engine=\"{n}\",le=\"{n}{le}\",model=\"{y}\"}} {n}\n"
+                );
+                page += &format!("{name}{x}_count{{engine=\"{n}\",model=\"{y}\"}} 1.5e+0{n}\n");
+                page += &format!(
+                    "{name}{x}_sum{{engine=\"{n}\",model=\"{y}\"}} 1.79531113163069{n}3e+09\n"
+                );
+            }
+        }
+        for format in [Format::Text004, Format::OpenMetrics100] {
+            agree(page.as_bytes(), Options::new(format).lenient());
+        }
+        let mut page = page.into_bytes();
+        for _ in 0..40 {
+            let at = random.below(page.len());
+            page[at] = *random.pick(b"\"\\{}=, \n#:0a_.\xff\0");
+        }
+        agree(&page, Options::default().lenient());
+    }
+}
+
 /// Real pages with bytes changed, dropped and doubled.
 #[test]
 fn on_pages_with_faults_planted() {

@@ -95,7 +95,10 @@ impl LimitadorTranslator {
     ///
     /// Where the page is not valid; nothing is known of it then.
     pub fn read_page(&mut self, page: &[u8], format: Format) -> Result<(), ParseError> {
-        self.page.translate(page, format, &mut self.translated)
+        self.page.translate(page, format, &mut self.translated)?;
+        // Their labels might name a tenant that is to be hidden.
+        self.translated.clear_exemplars();
+        Ok(())
     }
 
     /// The namespaces on the newest page, each once, in the order of the alphabet.

@@ -6,15 +6,18 @@
 mod fault_server;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fault_server::{FaultServer, ok, read_request};
 use tokenpath_core::catalogue::{Catalogue, Compiled, Families, Row};
-use tokenpath_core::exposition::{Format, check};
-use tokenpath_core::{BoxSource, LabelSet};
-use tokenpath_core::{CollectError, Desc, MetricType, Reason, Snapshot, Source, Unit};
+use tokenpath_core::exposition::{Format, PageFormat, check};
+use tokenpath_core::{
+    BoxSource, CollectError, Desc, LabelSet, MetricType, Reason, Snapshot, Source, Unit,
+};
 use tokenpath_scrape::runner::{Exporter, SourceOptions};
 use tokenpath_scrape::{PageSource, PageSourceOptions};
 use tokio::io::AsyncWriteExt;
+use tokio::time::Instant;
 
 fn catalogue() -> Arc<Compiled> {
     let running = Desc::new(
@@ -205,5 +208,73 @@ async fn what_no_catalogue_knows_is_passed_through_where_that_is_wanted() {
             "{page}"
         );
         assert_eq!(has("reason=\"series_limit\""), passes, "{page}");
+    }
+}
+
+/// Speaks OpenMetrics to who asks for it, and text to all others.
+async fn speaking_both() -> FaultServer {
+    FaultServer::start(|_, mut stream| async move {
+        loop {
+            let request = read_request(&mut stream).await;
+            if request.is_empty() {
+                return;
+            }
+            let request = request.to_ascii_lowercase();
+            let asked = request.lines().find(|line| line.starts_with("accept:"));
+            let (kind, exemplar, end) =
+                if asked.is_some_and(|line| line.contains("application/openmetrics-text")) {
+                    let exemplar = " # {trace_id=\"4bf92f35\"} 0.25 1520879607.5";
+                    ("application/openmetrics-text", exemplar, "# EOF\n")
+                } else {
+                    ("text/plain; version=0.0.4", "", "")
+                };
+            let body = format!(
+                "# TYPE vllm:e2e histogram\nvllm:e2e_bucket{{le=\"0.5\"}} 1{exemplar}\n\
+                 vllm:e2e_bucket{{le=\"+Inf\"}} 2\nvllm:e2e_sum 3\nvllm:e2e_count 2\n{end}"
+            );
+            let answer = ok(&format!("Content-Type: {kind}\r\n"), body.as_bytes());
+            if stream.write_all(&answer).await.is_err() {
+                return;
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn exemplars_go_from_a_source_that_is_asked_for_them_to_the_page() {
+    let duration = Desc::new(
+        "llm_request_duration_seconds",
+        MetricType::Histogram,
+        Unit::Seconds,
+        "End to end.",
+    );
+    let families = Families::new([Arc::new(duration)]);
+    let rows = [Row::new("e2e", MetricType::Histogram).to("llm_request_duration_seconds")];
+    let catalogue = Catalogue::new("vllm").prefixes(["vllm:"]).rows(rows);
+    let catalogue = Arc::new(Compiled::new(catalogue, &families).unwrap());
+    let server = speaking_both().await;
+    for asks in [true, false] {
+        let mut options = options(false);
+        if asks {
+            options.client.accept = "application/openmetrics-text;version=1.0.0".into();
+        }
+        let url = server.url().parse().unwrap();
+        let source = PageSource::new(url, Arc::clone(&catalogue), options).unwrap();
+        let mut exporter = Exporter::new();
+        exporter.add(BoxSource::new(source), SourceOptions::new());
+        for format in PageFormat::ALL {
+            let deadline = Instant::now() + Duration::from_secs(20);
+            let page = exporter.page(format, deadline).await;
+            let has = |text: &str| page.windows(text.len()).any(|at| at == text.as_bytes());
+            assert!(has("llm_request_duration_seconds"), "{format:?}");
+            let expected = asks && format != PageFormat::Text004;
+            assert_eq!(has("4bf92f35"), expected, "{format:?}");
+            if asks && format == PageFormat::OpenMetrics100 {
+                assert!(has(
+                    "le=\"0.5\"} 1 # {trace_id=\"4bf92f35\"} 0.25 1520879607.5\n"
+                ));
+            }
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokenpath_core::exposition::{Format, check};
+use tokenpath_core::exposition::{Format, PageFormat, check};
 use tokenpath_core::{
     BoxSource, CollectError, Desc, LabelSet, MetricType, Reason, Snapshot, Source, SourceId, Unit,
 };
@@ -281,7 +281,7 @@ async fn status_is_that_of_the_last_reading() {
 }
 
 #[tokio::test]
-async fn both_formats_are_valid_with_no_source_at_all() {
+async fn every_format_is_valid_with_no_source_at_all() {
     let exporter = Arc::new(Exporter::new());
     for format in [Format::Text004, Format::OpenMetrics100] {
         let page = exporter
@@ -293,6 +293,15 @@ async fn both_formats_are_valid_with_no_source_at_all() {
                 .unwrap()
                 .contains("tokenpath_build_info{version=\"")
         );
+    }
+    let deadline = Instant::now() + Duration::from_secs(1);
+    let page = exporter.page(PageFormat::Protobuf, deadline).await;
+    // The length of the first family, its name.
+    let name = b"\x0a\x0fprocess_max_fds".as_slice();
+    let names = [name, b"\x0a\x14tokenpath_build_info"];
+    for name in names {
+        let found = page.windows(name.len()).any(|bytes| bytes == name);
+        assert!(found, "{}", page.escape_ascii());
     }
 }
 

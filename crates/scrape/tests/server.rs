@@ -78,6 +78,7 @@ impl PageProvider for Steered {
         Ok(match request.format {
             ServedFormat::Text004 => self.page.clone(),
             ServedFormat::OpenMetrics100 => [&*self.page, b"# EOF\n"].concat().into(),
+            ServedFormat::Protobuf => b"\x02\x0a\x00".as_slice().into(),
         })
     }
 
@@ -231,7 +232,17 @@ async fn serves_the_page_in_the_format_asked_for() {
         text/plain;version=0.0.4;q=0.3\r\n";
     let answer = server.get("/metrics?x=y", accept).await;
     assert_eq!(answer.text(), "a 1\n# EOF\n");
-    let expected = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let expected =
+        "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores";
+    assert_eq!(answer.header("content-type"), Some(expected));
+
+    let accept = "Accept: application/vnd.google.protobuf;\
+        proto=io.prometheus.client.MetricFamily;encoding=delimited,text/plain;q=0.3\r\n";
+    let answer = server.get("/metrics", accept).await;
+    assert_eq!(answer.body, b"\x02\x0a\x00");
+    // In lower case, as this test reads headers.
+    let expected = "application/vnd.google.protobuf; proto=io.prometheus.client.metricfamily; \
+        encoding=delimited";
     assert_eq!(answer.header("content-type"), Some(expected));
 }
 

@@ -196,3 +196,26 @@ async fn a_dead_server_does_not_answer() {
     assert_eq!(ask(limitador, "/metrics", "").await.0, "");
     running.stop().await;
 }
+
+#[tokio::test]
+async fn ports_may_be_chosen_and_a_taken_one_is_no_obstacle() {
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    // The next one is free where nobody else of this machine has it.
+    let first = taken.local_addr().unwrap().port();
+    let Some(second) = first.checked_add(1) else {
+        return;
+    };
+    let free = TcpStream::connect(("127.0.0.1", second)).await.is_err();
+    let server = WorldServer::new(World::new(WorldConfig::default()).unwrap()).speed(0.0);
+    let running = server.port(first).bind().await.unwrap();
+    let ports: Vec<u16> = running
+        .addresses()
+        .map(|(_, address)| address.port())
+        .collect();
+    assert_eq!(ports.len(), 6);
+    assert_ne!(ports[0], first, "it was taken");
+    if free {
+        assert_eq!(ports[1], second);
+    }
+    running.stop().await;
+}

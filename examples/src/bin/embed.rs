@@ -19,7 +19,6 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokenpath_core::BoxSource;
-use tokenpath_core::exposition::Format;
 use tokenpath_scrape::PageSourceOptions;
 use tokenpath_scrape::runner::{Exporter, SourceOptions};
 use tokenpath_scrape::server::ServedFormat;
@@ -92,11 +91,7 @@ async fn answer<B>(
         "/hello" => *response.body_mut() = Full::from("hello\n"),
         "/metrics" => {
             let served = ServedFormat::negotiate(request.headers());
-            let format = match served {
-                ServedFormat::OpenMetrics100 => Format::OpenMetrics100,
-                _ => Format::Text004,
-            };
-            let page = exporter.page(format, Instant::now() + PAGE_TIMEOUT).await;
+            let page = exporter.page(served, Instant::now() + PAGE_TIMEOUT).await;
             *response.body_mut() = Full::from(page);
             let kind = hyper::header::HeaderValue::from_static(served.content_type());
             response.headers_mut().insert(CONTENT_TYPE, kind);

@@ -3,12 +3,15 @@
 mod bomb;
 mod demo;
 mod faults;
+mod formats;
 mod gateway;
 mod gpu;
 mod manners;
 mod page;
-mod prometheus;
+pub(crate) mod prometheus;
 mod python;
+mod queries;
+mod relay;
 mod serve;
 mod targets;
 mod translate;
@@ -20,10 +23,12 @@ use crate::tests::Binaries;
 
 pub(crate) fn run(corpus: Option<&Path>, binaries: &Binaries, report: &mut Report) {
     demo::run(binaries, report);
+    queries::run(binaries, report);
     translate::run(corpus, binaries, report);
     faults::run(binaries, report);
     gateway::run(binaries, report);
     gpu::run(binaries, report);
     manners::run(binaries, report);
+    formats::run(binaries, report);
     serve::run(binaries, report);
 }

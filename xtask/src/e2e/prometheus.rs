@@ -1,9 +1,9 @@
 //! A real Prometheus with one target, in a folder of its own.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
@@ -18,22 +18,61 @@ pub(crate) struct Prometheus {
     folder: PathBuf,
 }
 
+/// What it reads.
+pub(crate) struct Scrape<'a> {
+    /// Of its folder, where several run at a time.
+    pub(crate) name: &'a str,
+    pub(crate) target: SocketAddr,
+    /// A folder of rule files.
+    pub(crate) rules: Option<&'a Path>,
+}
+
 impl Prometheus {
     /// Scrapes one address each second.
     pub(crate) fn scraping(target: SocketAddr) -> Result<Self> {
-        let folder = cargo::target_folder().join(format!("prometheus-{}", std::process::id()));
+        Self::scraping_with(target, &[])
+    }
+
+    /// The same with features that are off unless asked for.
+    pub(crate) fn scraping_with(target: SocketAddr, features: &[&str]) -> Result<Self> {
+        let scrape = Scrape {
+            name: "features",
+            target,
+            rules: None,
+        };
+        Self::launch(&scrape, features)
+    }
+
+    /// Scrapes and evaluates rules each second.
+    pub(crate) fn start(scrape: &Scrape) -> Result<Self> {
+        Self::launch(scrape, &[])
+    }
+
+    fn launch(scrape: &Scrape, features: &[&str]) -> Result<Self> {
+        let Scrape {
+            name,
+            target,
+            rules,
+        } = scrape;
+        let address = http::free_address()?;
+        let (process, port) = (std::process::id(), address.port());
+        let folder = cargo::target_folder().join(format!("prometheus-{process}-{name}-{port}"));
         std::fs::create_dir_all(&folder)?;
         let config = folder.join("prometheus.yml");
+        let rules = rules.map_or_else(String::new, |folder| {
+            format!("rule_files:\n  - '{}/*.yml'\n", folder.display())
+        });
         std::fs::write(
             &config,
             format!(
-                "global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\nscrape_configs:\n\
+                "global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  evaluation_interval: 1s\n{rules}scrape_configs:\n\
                  \x20 - job_name: tokenpath\n    static_configs:\n      - targets: ['{target}']\n"
             ),
         )?;
-        let address = http::free_address()?;
+        let enable = format!("--enable-feature={}", features.join(","));
         let program = Program::start(
             Command::new("prometheus")
+                .args((!features.is_empty()).then_some(enable))
                 .arg(format!("--config.file={}", config.display()))
                 .arg(format!(
                     "--storage.tsdb.path={}",
@@ -76,12 +115,33 @@ impl Prometheus {
             });
         found.map_err(|error| format!("{error}\nits last answer: {last}").into())
     }
+
+    /// Asks once.
+    pub(crate) fn ask_once(&mut self, query: &str) -> Result<Vec<Series>> {
+        self.program.is_alive()?;
+        ask(self.address, query)
+    }
+}
+
+impl Prometheus {
+    /// The exemplars of a series, over the last hour: labels of each with `value` among them.
+    pub(crate) fn exemplars(&self, query: &str) -> Result<Vec<Value>> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let (query, start) = (percent(query), now - 3600);
+        let path = format!("/api/v1/query_exemplars?query={query}&start={start}&end={now}");
+        let answer = http::get(self.address, &path, &[])?;
+        ensure!(answer.status == 200, "{}: {}", answer.status, answer.body);
+        let value: Value = serde_json::from_str(&answer.body)?;
+        let series = value["data"].as_array().ok_or("no data")?.iter();
+        let exemplars = series.flat_map(|series| series["exemplars"].as_array());
+        Ok(exemplars.flatten().cloned().collect())
+    }
 }
 
 /// One series of an answer: its labels and its value.
 #[derive(Debug)]
 pub(crate) struct Series {
-    labels: Value,
+    pub(crate) labels: Value,
     pub(crate) value: f64,
 }
 
@@ -89,6 +149,11 @@ impl Series {
     /// The value of a label.
     pub(crate) fn label(&self, name: &str) -> Option<&str> {
         self.labels[name].as_str()
+    }
+
+    /// All labels, to show.
+    pub(crate) fn labels(&self) -> String {
+        self.labels.to_string()
     }
 }
 

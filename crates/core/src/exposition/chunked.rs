@@ -202,7 +202,7 @@ impl ChunkedParser {
             match parser.part_step() {
                 Part::Entry(mut entry) => {
                     if let Entry::Sample(sample) = &mut entry {
-                        sample.value_offset += self.origin.offset;
+                        sample.offset += self.origin.offset;
                     }
                     sink(entry);
                     if parser.is_done() {

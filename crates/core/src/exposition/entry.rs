@@ -47,9 +47,8 @@ pub enum Entry<'a> {
 #[derive(Clone, Copy)]
 pub struct Sample<'a> {
     pub(crate) line: Line<'a>,
-    pub(crate) value: f64,
-    pub(crate) value_offset: usize,
-    pub(crate) value_len: usize,
+    /// Where in the page the line begins.
+    pub(crate) offset: usize,
     pub(crate) timestamp: Option<i64>,
 }
 
@@ -69,10 +68,13 @@ impl<'a> Sample<'a> {
     }
 
     /// The value; NaN is always the same NaN.
+    ///
+    /// That it is one was validated with the line; the number is made of its text here, each time this
+    /// is called. Whoever does not ask does not pay for it.
     #[inline]
     #[must_use]
-    pub const fn value(&self) -> f64 {
-        self.value
+    pub fn value(&self) -> f64 {
+        self.line.value()
     }
 
     /// The timestamp in milliseconds since 1970. OpenMetrics writes seconds: they are cut to
@@ -100,14 +102,15 @@ impl<'a> Sample<'a> {
     #[inline]
     #[must_use]
     pub const fn value_offset(&self) -> usize {
-        self.value_offset
+        self.offset + self.line.value_place().0
     }
 
     /// How many bytes the text of the value has.
     #[inline]
     #[must_use]
     pub const fn value_len(&self) -> usize {
-        self.value_len
+        let (from, to) = self.line.value_place();
+        to - from
     }
 }
 
@@ -117,7 +120,7 @@ impl PartialEq for Sample<'_> {
         self.series() == other.series()
             && self.name() == other.name()
             && self.labels().eq(other.labels())
-            && self.value.to_bits() == other.value.to_bits()
+            && self.value().to_bits() == other.value().to_bits()
             && self.timestamp == other.timestamp
             && self.line.exemplar() == other.line.exemplar()
     }
@@ -128,7 +131,7 @@ impl fmt::Debug for Sample<'_> {
         f.debug_struct("Sample")
             .field("name", &self.name())
             .field("labels", &self.labels())
-            .field("value", &self.value)
+            .field("value", &self.value())
             .field("timestamp_ms", &self.timestamp)
             .field("exemplar", &self.exemplar())
             .finish_non_exhaustive()
@@ -163,7 +166,7 @@ impl<'a> Exemplar<'a> {
     }
 
     /// From the validated text `{labels} value [timestamp]`; `None` where it is empty.
-    fn parse(text: &'a str) -> Option<Self> {
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let inside = text.strip_prefix('{')?;
         let mut skim = Scan {
             text: inside,

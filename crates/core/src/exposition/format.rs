@@ -92,6 +92,47 @@ impl FromStr for Format {
     }
 }
 
+/// What a page is written as.
+///
+/// Every text [`Format`] that is read can be written, and protobuf beside them, which is written only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PageFormat {
+    /// Prometheus text 0.0.4, whose pages are valid text 1.0.0 too.
+    #[default]
+    Text004,
+    /// OpenMetrics 1.0.
+    OpenMetrics100,
+    /// `io.prometheus.client.MetricFamily` messages, each behind its length.
+    Protobuf,
+}
+
+impl PageFormat {
+    /// Every format, in the order of their age.
+    pub const ALL: [Self; 3] = [Self::Text004, Self::OpenMetrics100, Self::Protobuf];
+
+    /// The value of `Content-Type`.
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Text004 => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics100 => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Protobuf => {
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+            }
+        }
+    }
+}
+
+impl From<Format> for PageFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Text004 | Format::Text100 => Self::Text004,
+            Format::OpenMetrics100 => Self::OpenMetrics100,
+        }
+    }
+}
+
 /// What happens at a line that is not of the format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Mode {

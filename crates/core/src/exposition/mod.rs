@@ -21,12 +21,14 @@ mod text;
 
 pub use check::{Finding, FindingKind, check};
 pub use chunked::ChunkedParser;
+#[cfg(feature = "prometheus-client")]
+pub(crate) use encoder::escape_help;
 pub use encoder::{Encoder, Part, Refused};
 pub(crate) use encoder::{SeriesLabels, legal_metric_name};
 pub use entry::{Entry, Exemplar, Labels, Sample};
 pub use error::{Excerpt, ParseError, ParseErrorKind};
 pub use filter::{Filter, Filtered};
-pub use format::{Format, Limits, Mode, Options, UnknownFormat};
+pub use format::{Format, Limits, Mode, Options, PageFormat, UnknownFormat};
 pub use layout::{Fresh, Layout, Reread};
 pub use parser::Parser;
 #[doc(hidden)]

@@ -29,14 +29,125 @@ pub(crate) fn value_at(page: &[u8], from: usize, to: usize) -> Result<f64, Numbe
     }
 }
 
-/// `digits` and `digits.0`, which is most of what engines send: exact without rounding up to 2^53.
-/// (Casts go through `i64`, for which machines have an instruction.)
+const ZEROS: u64 = 0x3030_3030_3030_3030;
+
+/// The number that the last `count` (1 to 8) of eight bytes are the digits of.
 #[inline(always)]
+pub(crate) fn digits(eight: [u8; 8], count: usize) -> f64 {
+    // What stands before them is shifted out.
+    let unused = (64 - 8 * count) & 63;
+    let digits = (u64::from_le_bytes(eight) ^ ZEROS) >> unused << unused;
+    f64::from(self::eight(digits))
+}
+
+/// The number of a text that [`value`] takes, as was found before.
+#[inline(never)]
+pub(crate) fn known(text: &[u8]) -> f64 {
+    match known_scientific(text) {
+        Some(value) => value,
+        None => decimal(text).expect("the text was taken for a value when its line was"),
+    }
+}
+
+/// The same for moments and sums as most clients write them, `1.7953111316306963e+09`: one digit, a
+/// point, 9 to 16 digits, and a signed exponent of two.
+#[inline(always)]
+fn known_scientific(text: &[u8]) -> Option<f64> {
+    const TENS: [u64; 9] = [
+        1,
+        10,
+        100,
+        1000,
+        10_000,
+        100_000,
+        1_000_000,
+        10_000_000,
+        100_000_000,
+    ];
+    let [
+        whole @ b'0'..=b'9',
+        b'.',
+        fraction @ ..,
+        b'e' | b'E',
+        sign @ (b'+' | b'-'),
+        tens @ b'0'..=b'9',
+        ones,
+    ] = text
+    else {
+        return None;
+    };
+    let count = fraction.len();
+    let tens_of_high = TENS.get(count.wrapping_sub(8)).filter(|_| count > 8)?;
+    let high = digits_of(*fraction.first_chunk()?, count - 8);
+    let low = eight(u64::from_le_bytes(*fraction.last_chunk()?) ^ ZEROS);
+    let mantissa =
+        (u64::from(whole - b'0') * tens_of_high + u64::from(high)) * 100_000_000 + u64::from(low);
+    let exponent = 10 * i32::from(tens - b'0') + i32::from(ones - b'0');
+    let exponent = if *sign == b'-' { -exponent } else { exponent };
+    scaled(mantissa, exponent - i32::try_from(count).ok()?)
+}
+
+/// The number that the first `count` (1 to 8) of eight bytes are the digits of.
+#[inline(always)]
+fn digits_of(eight: [u8; 8], count: usize) -> u32 {
+    self::eight((u64::from_le_bytes(eight) ^ ZEROS) << ((64 - 8 * count) & 63))
+}
+
+/// `digits` and `digits.0`, which is most of what engines send: exact without rounding up to 2^53.
+#[inline(always)]
+fn small_integer(page: &[u8], from: usize, to: usize) -> Option<f64> {
+    let before = page.get(..to).and_then(|before| before.last_chunk::<8>());
+    let (Some(before), bytes @ 1..=8) = (before, to.wrapping_sub(from)) else {
+        return longer_integer(page, from, to);
+    };
+    let unused = 64 - 8 * bytes;
+    let text = u64::from_le_bytes(*before) >> unused << unused;
+    short_integer(text, 8 * bytes).map(f64::from)
+}
+
+/// `digits` or `digits.0` in the upper `bits` of a word whose lowest byte is the first of the text;
+/// nothing in the lower ones.
+#[inline(always)]
+pub(crate) const fn short_integer(text: u64, bits: usize) -> Option<u32> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const ZEROS: u64 = ONES * b'0' as u64;
+    /// `.0`, the point in the lower byte.
+    const POINT_ZERO: u64 = 0x302e;
+    let (text, bits) = if text >> 48 == POINT_ZERO {
+        (text << 16, bits - 16)
+    } else {
+        (text, bits)
+    };
+    if bits == 0 {
+        return None;
+    }
+    let digits = text ^ (ZEROS << (64 - bits));
+    // No byte above 9: none has its high bit, and none gets it by adding 118.
+    if (digits | digits.wrapping_add(ONES * 118)) & (ONES << 7) != 0 {
+        return None;
+    }
+    Some(eight(digits))
+}
+
+/// Eight digits, the first one in the lowest byte.
+#[inline(always)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a number of eight digits is below 2^32"
+)]
+const fn eight(digits: u64) -> u32 {
+    let twos = (digits * 10 + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (twos * 100 + (twos >> 16)) & 0x0000_ffff_0000_ffff;
+    (fours * 10_000 + (fours >> 32)) as u32
+}
+
+/// The same for up to 15 digits, and at the beginning of a page.
+#[inline(never)]
 #[expect(
     clippy::cast_precision_loss,
     reason = "at most 15 digits: below 2^53, so the cast is exact"
 )]
-fn small_integer(page: &[u8], from: usize, to: usize) -> Option<f64> {
+fn longer_integer(page: &[u8], from: usize, to: usize) -> Option<f64> {
     let to = if page.get(from..to)?.ends_with(b".0") {
         to - 2
     } else {
@@ -96,22 +207,14 @@ fn few_digits(text: &[u8]) -> Option<u64> {
 /// A decimal whose digits, taken as an integer, and whose power of ten are both exact as floats:
 /// then one multiplication or division rounds once, so correctly. Everything else goes to `exact`.
 #[inline(never)]
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "at most 2^53, so the cast is exact"
-)]
 fn decimal(text: &[u8]) -> Result<f64, NumberFault> {
-    const POWERS: [f64; 23] = [
-        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
-        1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
-    ];
     let (negative, digits) = match *text {
         [b'-', ref digits @ ..] => (true, digits),
         ref digits => (false, digits),
     };
     let mut rest = digits;
     let mut mantissa = 0;
-    let whole = run_of_digits(&mut rest, &mut mantissa);
+    let whole = few_digits_of(&mut rest, &mut mantissa);
     let mut fraction = 0;
     if let [b'.', ref behind @ ..] = *rest {
         rest = behind;
@@ -126,25 +229,35 @@ fn decimal(text: &[u8]) -> Result<f64, NumberFault> {
     let Some(exponent) = exponent.filter(|_| (1..=19).contains(&count)) else {
         return exact(text);
     };
-    let power = exponent - fraction;
+    match scaled(mantissa, exponent - fraction) {
+        Some(value) => Ok(if negative { -value } else { value }),
+        None => exact(text),
+    }
+}
+
+/// `mantissa` times 10^`power`, correctly rounded; `None` where this is not sure how.
+#[inline(always)]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "at most 2^53, so the cast is exact"
+)]
+fn scaled(mantissa: u64, power: i32) -> Option<f64> {
+    const POWERS: [f64; 23] = [
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+        1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+    ];
     let scale = POWERS
         .get(power.unsigned_abs() as usize)
         .filter(|_| mantissa <= 1 << 53);
-    let value = match scale {
-        Some(scale) => {
-            let mantissa = mantissa.cast_signed() as f64;
-            if power < 0 {
-                mantissa / scale
-            } else {
-                mantissa * scale
-            }
-        }
-        None => match divided(mantissa, power) {
-            Some(value) => value,
-            None => return exact(text),
-        },
+    let Some(scale) = scale else {
+        return divided(mantissa, power);
     };
-    Ok(if negative { -value } else { value })
+    let mantissa = mantissa.cast_signed() as f64;
+    Some(if power < 0 {
+        mantissa / scale
+    } else {
+        mantissa * scale
+    })
 }
 
 /// 2^`scale` / 10^*k*, rounded down to 128 bits.
@@ -202,8 +315,10 @@ fn divided(mantissa: u64, power: i32) -> Option<f64> {
     let zeros = mantissa.leading_zeros();
     let m = u128::from(mantissa.checked_shl(zeros)?);
     let product = m * (bits >> 64) + ((m * u128::from(bits as u64)) >> 64);
-    let shift = product.leading_zeros();
-    let product = product << shift;
+    // Both factors have their highest bit, so the product has that or the one below it.
+    debug_assert!(product.leading_zeros() <= 1);
+    let shift = u32::from(product >> 127 == 0);
+    let product = if shift == 0 { product } else { product << 1 };
     let below = product & ((1 << BELOW) - 1);
     if below.abs_diff(MIDDLE) <= CLOSE || below >= (1 << BELOW) - CLOSE {
         return None;
@@ -227,12 +342,25 @@ fn run_of_digits(rest: &mut &[u8], mantissa: &mut u64) -> i32 {
         *rest = &rest[8..];
         count += 8;
     }
-    while let Some((b @ b'0'..=b'9', behind)) = rest.split_first() {
-        *mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(b - b'0'));
-        *rest = behind;
+    count + few_digits_of(rest, mantissa)
+}
+
+/// The same, where few are expected: one by one.
+#[inline(always)]
+fn few_digits_of(rest: &mut &[u8], mantissa: &mut u64) -> i32 {
+    let mut count = 0;
+    let mut n = *mantissa;
+    for b in *rest {
+        let digit = b.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        n = n.wrapping_mul(10).wrapping_add(u64::from(digit));
         count += 1;
     }
-    count
+    *mantissa = n;
+    *rest = rest.get(count..).unwrap_or_default();
+    i32::try_from(count).unwrap_or(i32::MAX)
 }
 
 /// An exponent of up to three digits.

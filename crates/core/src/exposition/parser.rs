@@ -65,6 +65,8 @@ pub struct Parser<'a> {
     skipped: u64,
     first_skipped: Option<ParseError>,
     done: bool,
+    /// What the last line was that is not of the ordinary form.
+    other: Result<Entry<'a>, ParseError>,
 }
 
 impl<'a> Parser<'a> {
@@ -82,6 +84,7 @@ impl<'a> Parser<'a> {
             skipped: 0,
             first_skipped: None,
             done: false,
+            other: Ok(Entry::Eof),
         }
     }
 
@@ -124,21 +127,28 @@ impl<'a> Parser<'a> {
 
     /// Goes on at another place, which must be the start of a line.
     pub(crate) const fn seek(&mut self, at: usize) {
-        self.at = at;
+        if at != self.at {
+            self.at = at;
+            self.lines.leap();
+        }
     }
 
     /// The next entry, if it is on a line of the ordinary form.
     #[inline(always)]
     fn ordinary(&mut self) -> Option<Entry<'a>> {
         let Options { format, limits, .. } = &self.options;
-        let (entry, next) = self.lines.entry(self.at, *format, limits)?;
+        if !self.lines.is_ahead() && (self.done || !self.lines.read(self.at, *format, limits)) {
+            return None;
+        }
+        let (entry, start, next) = self.lines.entry(*format)?;
         if let Entry::Sample(_) = entry {
             if self.samples >= limits.samples {
+                self.lines.leap();
                 return None;
             }
             self.samples += 1;
         }
-        self.entry = self.at;
+        self.entry = start;
         self.at = next;
         Some(entry)
     }
@@ -224,22 +234,30 @@ impl<'a> Parser<'a> {
         })
     }
 
-    /// Goes on at a line that is not of the ordinary form, until there is something to give.
+    /// Goes on at a line that is not of the ordinary form, until there is something to give; puts it
+    /// in `other`. (Returned, it would have to be in memory, and with it every ordinary entry.)
     #[inline(never)]
-    fn resume(&mut self) -> Option<Result<Entry<'a>, ParseError>> {
+    fn resume(&mut self) -> bool {
+        if self.done {
+            return false;
+        }
         let part = self.other();
         let mut step = self.complete(part);
         loop {
             match step {
-                Some(Ok(entry)) => return Some(Ok(entry)),
+                Some(Ok(entry)) => {
+                    self.other = Ok(entry);
+                    return true;
+                }
                 None => {
                     self.done = true;
-                    return None;
+                    return false;
                 }
                 Some(Err(fault)) => {
                     if self.options.mode == Mode::Strict || fault.kind.ends_page() {
                         self.done = true;
-                        return Some(Err(self.locate(fault)));
+                        self.other = Err(self.locate(fault));
+                        return true;
                     }
                     self.skipped += 1;
                     if self.first_skipped.is_none() {
@@ -247,7 +265,7 @@ impl<'a> Parser<'a> {
                     }
                     if !self.skip_line() {
                         self.done = true;
-                        return None;
+                        return false;
                     }
                 }
             }
@@ -281,12 +299,9 @@ impl<'a> Iterator for Parser<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.done {
-            return None;
-        }
         match self.ordinary() {
             Some(entry) => Some(Ok(entry)),
-            None => self.resume(),
+            None => self.resume().then_some(self.other),
         }
     }
 }

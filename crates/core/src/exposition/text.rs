@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::Format;
+
 /// Which escapes a text may hold.
 ///
 /// A word wide: written as a byte and read as part of a word, as happens where entries are copied, it
@@ -16,6 +18,16 @@ pub(crate) enum Escapes {
     Quoted,
     /// `\\` and `\n`: help in the text formats.
     Help,
+}
+
+impl Escapes {
+    /// Those that a help text may hold.
+    pub(crate) const fn of_help(format: Format) -> Self {
+        match format {
+            Format::OpenMetrics100 => Self::Quoted,
+            Format::Text004 | Format::Text100 => Self::Help,
+        }
+    }
 }
 
 /// Text borrowed from the page.

@@ -22,6 +22,10 @@
 //!
 //! Buckets are cumulative, so those on an edge that all parts have can be added without a loss.
 //! The others are left out; a part that is gone still has its say in which.
+//!
+//! # Exemplars
+//!
+//! There are none: one observation of one part is no example of the sum.
 
 mod plan;
 mod total;

@@ -53,6 +53,9 @@ pub(super) struct Plan {
     shape: Arc<Shape>,
     pub(super) steps: Vec<Step>,
     pub(super) newest: Vec<Newest>,
+    /// The scale of what was observed, by the lines of buckets: where it is not one, as that of the
+    /// counts.
+    pub(super) observed: HashMap<u32, Scale>,
     /// What is dropped whatever the values are.
     pub(super) tally: Tally,
     report: Report,
@@ -78,6 +81,33 @@ impl Plan {
         for newest in &self.newest {
             newest.run(layout, out);
         }
+        if layout.has_exemplars() {
+            self.exemplars(layout, out);
+        }
+    }
+
+    /// Puts the exemplars of a page beside the values that their lines went into. One that cannot
+    /// stand there is left out: it would not be an example of what is beside it.
+    #[cold]
+    fn exemplars(&self, layout: &Layout, out: &mut Snapshot) {
+        let (shape, exemplars) = out.exemplars_mut();
+        for (line, exemplar) in layout.exemplars() {
+            let first = self.steps.partition_point(|step| step.line < line);
+            let steps = self.steps[first..].iter();
+            for step in steps.take_while(|step| step.line == line) {
+                let scale = match step.action {
+                    Action::Store => Scale::ONE,
+                    Action::Adjust { scale, .. } => scale,
+                    Action::Fact(_) => continue,
+                };
+                let scale = self.observed.get(&line).copied().unwrap_or(scale);
+                let value = scale.apply(exemplar.value());
+                // What does not fit into 64 bits is no time.
+                let time = exemplar.timestamp_ms().filter(|time| *time != i64::MIN);
+                let _ = exemplars.push(shape, step.slot, exemplar.labels(), value, time);
+            }
+        }
+        exemplars.settle();
     }
 }
 

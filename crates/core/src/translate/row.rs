@@ -207,6 +207,9 @@ impl RowPlanner<'_> {
         let bucket_scale = if summary { self.row.scale } else { Scale::ONE };
         for (index, (_, line)) in series.edges.iter().enumerate() {
             self.step(*line, slot.offset(index), bucket_scale, None);
+            if !summary && !self.row.scale.is_one() {
+                self.plan.observed.insert(*line, self.row.scale);
+            }
         }
         if let Some(sum) = series.sum {
             self.step(sum, slot.offset(edges.len()), self.row.scale, None);

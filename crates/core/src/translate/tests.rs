@@ -460,3 +460,100 @@ fn another_order_of_the_same_lines_keeps_the_plan() {
     assert_eq!(snapshot.value("llm_g", &[("a", "4")]), Some(4.0));
     assert_eq!(snapshot.value("llm_g", &[("a", "1")]), None);
 }
+
+fn openmetrics(translator: &mut Translator, page: &str, snapshot: &mut Snapshot) -> Vec<String> {
+    let page = format!("{page}# EOF\n");
+    translator
+        .translate(page.as_bytes(), Format::OpenMetrics100, snapshot)
+        .unwrap();
+    let mut said = Vec::new();
+    for (slot, exemplar) in snapshot.exemplars() {
+        let (desc, series) = snapshot.shape().at_slot(slot).unwrap();
+        let at = slot.index() - series.slot().index();
+        let labels: Vec<_> = exemplar.labels().collect();
+        let (value, time) = (exemplar.value(), exemplar.timestamp_ms());
+        said.push(format!("{}/{at} {labels:?} {value} {time:?}", desc.name()));
+    }
+    said
+}
+
+#[test]
+fn exemplars_go_with_the_values_of_their_lines() {
+    let mut translator = translator([
+        Row::new("done_total", MetricType::Counter).to("llm_c_total"),
+        Row::new("wait_ms", MetricType::Histogram)
+            .to("llm_h_seconds")
+            .scale(Scale::per(1000.0)),
+        gauge("load"),
+    ]);
+    let metadata = "# TYPE x:done counter\n# TYPE x:wait_ms histogram\n# TYPE x:load gauge\n";
+    let page = |values: [&str; 5]| {
+        let [done, low, high, infinite, load] = values;
+        format!(
+            "{metadata}x:done_total 4{done}\nx:wait_ms_bucket{{le=\"10\"}} 1{low}\n\
+             x:wait_ms_bucket{{le=\"1000\"}} 2{high}\nx:wait_ms_bucket{{le=\"+Inf\"}} 3{infinite}\n\
+             x:wait_ms_sum 2000\nx:wait_ms_count 3\nx:load 1{load}\n"
+        )
+    };
+    let mut snapshot = Snapshot::new();
+    let said = openmetrics(
+        &mut translator,
+        &page([
+            " # {trace_id=\"a\"} 1 1520879607.789",
+            " # {trace_id=\"b\\\"\"} 7",
+            "",
+            " # {} 1500",
+            " # {trace_id=\"on a gauge\"} 1",
+        ]),
+        &mut snapshot,
+    );
+    assert_eq!(
+        said,
+        [
+            r#"llm_c_total/0 [("trace_id", "a")] 1 Some(1520879607789)"#,
+            r#"llm_h_seconds/0 [("trace_id", "b\"")] 0.007 None"#,
+            "llm_h_seconds/2 [] 1.5 None",
+        ]
+    );
+    let shape = snapshot.shape().id();
+    // Others, one in the wrong bucket, one too long; then none.
+    let long = format!(" # {{trace_id=\"{}\"}} 20", "x".repeat(121));
+    let said = openmetrics(
+        &mut translator,
+        &page(["", " # {trace_id=\"c\"} 11", &long, "", ""]),
+        &mut snapshot,
+    );
+    assert_eq!(said, [""; 0]);
+    let fits = long.replacen('x', "", 1);
+    let said = openmetrics(
+        &mut translator,
+        &page(["", "", &fits, "", ""]),
+        &mut snapshot,
+    );
+    assert_eq!(said.len(), 1);
+    assert!(said[0].starts_with("llm_h_seconds/1 "), "{said:?}");
+    let said = openmetrics(&mut translator, &page([""; 5]), &mut snapshot);
+    assert_eq!(said, [""; 0]);
+    assert_eq!(snapshot.shape().id(), shape, "the shape is the same");
+    // A page in which something is wrong has none either.
+    let broken = page([" # {trace_id=\"a\"} 1", "", "", "", " x"]);
+    let error = translator.translate(broken.as_bytes(), Format::OpenMetrics100, &mut snapshot);
+    assert!(error.is_err());
+    assert_eq!(snapshot.exemplars().len(), 0);
+}
+
+#[test]
+fn of_several_processes_the_newest_exemplar_stays() {
+    let row = Row::new("done_total", MetricType::Counter).to("llm_c_total");
+    let mut translator = translator([row.processes(Reduce::Sum)]);
+    let mut snapshot = Snapshot::new();
+    let said = openmetrics(
+        &mut translator,
+        "# TYPE x:done counter\n\
+         x:done_total{pid=\"1\"} 4 # {t=\"late\"} 1 9\n\
+         x:done_total{pid=\"2\"} 4 # {t=\"early\"} 1 3\n\
+         x:done_total{pid=\"3\"} 4 # {t=\"some time\"} 1\n",
+        &mut snapshot,
+    );
+    assert_eq!(said, [r#"llm_c_total/0 [("t", "late")] 1 Some(9000)"#]);
+}

@@ -6,9 +6,17 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokenpath_core::exposition::{
-    Encoder, Entry, Format, Options, Parser, Part, check as check_page,
+    Encoder, Entry, Format, Options, PageFormat, Parser, Part, Text, check as check_page,
+    parse_value,
 };
-use tokenpath_core::{Bucket, Desc, Histogram, LabelSet, MetricType, Snapshot, Unit};
+use tokenpath_core::{Bucket, Desc, Histogram, LabelSet, MetricType, Slot, Snapshot, Unit};
+
+#[allow(clippy::unwrap_used, reason = "a check fails by panicking")]
+#[path = "../../../../testdata/page.rs"]
+mod page;
+#[allow(clippy::unwrap_used, reason = "a check fails by panicking")]
+#[path = "../../../../testdata/protobuf.rs"]
+mod protobuf;
 
 /// Bytes in turn; zeros when there are no more.
 struct Draw<'a>(&'a [u8]);
@@ -92,6 +100,8 @@ pub(crate) fn check(input: &[u8]) {
         }
     }
     let constants = LabelSet::new(draw.labels());
+    exemplars(&mut draw, &mut snapshot);
+    let mut text = None;
     for format in Format::ALL {
         let mut encoder = Encoder::new(format);
         let (mut cold, mut warm) = (Vec::new(), Vec::new());
@@ -103,6 +113,9 @@ pub(crate) fn check(input: &[u8]) {
         encoder.encode(&[part], &mut warm);
         assert_eq!(cold, warm);
         assert_eq!(check_page(&cold, format), [], "{}", cold.escape_ascii());
+        if format == Format::Text004 {
+            text = Some(cold.clone());
+        }
         let mut seen = HashSet::new();
         for entry in Parser::new(&cold, Options::new(format)) {
             let entry = entry.unwrap_or_else(|error| panic!("{error}: {}", cold.escape_ascii()));
@@ -122,6 +135,60 @@ pub(crate) fn check(input: &[u8]) {
             }
         }
     }
+    let mut encoder = Encoder::new(PageFormat::Protobuf);
+    let (mut cold, mut warm) = (Vec::new(), Vec::new());
+    let part = Part {
+        snapshot: &snapshot,
+        labels: &constants,
+    };
+    encoder.encode(&[part], &mut cold);
+    encoder.encode(&[part], &mut warm);
+    assert_eq!(cold, warm);
+    let text = numbers_of_text(&text.unwrap_or_default());
+    page::compare("protobuf", &text, &protobuf::numbers(&cold));
+}
+
+/// Exemplars on some slots, wherever they are taken.
+fn exemplars(draw: &mut Draw<'_>, snapshot: &mut Snapshot) {
+    let shape = Arc::clone(snapshot.shape());
+    let series = shape.families().flat_map(|family| family.series());
+    let slots: Vec<Slot> = series
+        .flat_map(|series| [series.slot(), series.edge_slot(1), series.sum_slot()])
+        .filter(|slot| slot.index() < shape.slots())
+        .collect();
+    for _ in 0..draw.byte() % 8 {
+        let Some(slot) = slots.get(usize::from(draw.byte()) % slots.len().max(1)) else {
+            return;
+        };
+        let labels = draw.labels();
+        let (value, time) = (draw.value(), i64::from(draw.byte()) * 1_234_567 - 9);
+        let labels = borrow(&labels);
+        let _ = snapshot.set_exemplar(*slot, labels, value, (time % 2 == 0).then_some(time));
+    }
+}
+
+/// What Prometheus would make of a text page, read by our parser, which takes what pages by hand do
+/// not.
+fn numbers_of_text(text: &[u8]) -> page::Numbers {
+    let mut numbers = page::Numbers::new();
+    for entry in Parser::new(text, Options::new(Format::Text004)) {
+        let Ok(Entry::Sample(sample)) = entry else {
+            continue;
+        };
+        let label = |(name, value): (Text<'_>, Text<'_>)| {
+            let edge = parse_value(value.to_str().as_bytes()).filter(|_| name == "le");
+            let value = edge.map_or_else(|| value.to_string(), |edge| edge.to_string());
+            (name.to_string(), value)
+        };
+        let labels = sample.labels().map(label).collect();
+        page::put(
+            &mut numbers,
+            sample.name().to_string(),
+            labels,
+            sample.value(),
+        );
+    }
+    numbers
 }
 
 fn histogram_part(name: &str) -> bool {

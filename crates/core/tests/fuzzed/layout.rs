@@ -5,7 +5,8 @@
 use std::collections::HashMap;
 
 use tokenpath_core::exposition::{
-    Entry, Format, Fresh, Layout, Limits, Options, ParseError, Parser, Reread, Sample, Variant,
+    Entry, Exemplar, Format, Fresh, Layout, Limits, Options, ParseError, Parser, Reread, Sample,
+    Variant,
 };
 
 /// Reads the pages with every variant.
@@ -64,8 +65,21 @@ impl Fresh for Heard {
     }
 }
 
-/// A series, and the bits of its value.
-type Line = (Vec<u8>, u64);
+/// A series, the bits of its value, and its exemplar.
+type Line = (Vec<u8>, u64, Option<String>);
+
+/// An exemplar in words.
+fn words(exemplar: Exemplar<'_>) -> String {
+    let (labels, value) = (exemplar.labels(), exemplar.value().to_bits());
+    format!("{labels:?} {value} {:?}", exemplar.timestamp_ms())
+}
+
+/// The exemplar of a sample, where its line does not go on for too long.
+fn exemplar(page: &[u8], sample: &Sample<'_>) -> Option<String> {
+    let behind = page.get(sample.value_offset() + sample.value_len()..)?;
+    let end = behind.iter().position(|byte| *byte == b'\n')?;
+    sample.exemplar().filter(|_| end < 512).map(words)
+}
 
 /// What a page says: its samples in order, and how many lines were skipped.
 fn parse(page: &[u8], options: Options) -> Result<(Vec<Line>, u64), ParseError> {
@@ -73,7 +87,8 @@ fn parse(page: &[u8], options: Options) -> Result<(Vec<Line>, u64), ParseError> 
     let mut parser = Parser::new(page, options);
     for entry in &mut parser {
         if let Entry::Sample(sample) = entry? {
-            samples.push((sample.series().to_vec(), sample.value().to_bits()));
+            let bits = sample.value().to_bits();
+            samples.push((sample.series().to_vec(), bits, exemplar(page, &sample)));
         }
     }
     Ok((samples, parser.skipped_lines()))
@@ -97,22 +112,33 @@ impl Reader {
                     (read.samples, read.skipped_lines),
                     (samples.len(), *skipped)
                 );
+                let mut exemplars: HashMap<u32, String> = HashMap::new();
+                for (id, exemplar) in self.layout.exemplars() {
+                    let before = exemplars.insert(id, words(exemplar));
+                    assert_eq!(before, None, "each line is told once");
+                }
                 let mut nth: HashMap<&[u8], usize> = HashMap::new();
-                for (series, bits) in samples {
+                for (series, bits, exemplar) in samples {
                     let nth = nth.entry(series).or_default();
                     let id = self.heard.ids[series][*nth];
                     *nth += 1;
                     let value = self.layout.value(id).map(f64::to_bits);
                     assert_eq!(value, Some(*bits), "{}", series.escape_ascii());
+                    assert_eq!(
+                        &exemplars.remove(&id),
+                        exemplar,
+                        "{}",
+                        series.escape_ascii()
+                    );
                 }
+                assert_eq!(exemplars, HashMap::new(), "no line of this page has these");
                 present = samples.len();
             }
-            (got, want) => assert_eq!(
-                got.as_ref().err(),
-                want.as_ref().err(),
-                "{}",
-                page.escape_ascii()
-            ),
+            (got, want) => {
+                let page = page.escape_ascii();
+                assert_eq!(got.as_ref().err(), want.as_ref().err(), "{page}");
+                assert_eq!(self.layout.exemplars().count(), 0);
+            }
         }
         let there = (0..self.heard.count).filter(|id| self.layout.value(*id).is_some());
         assert_eq!(there.count(), present, "nothing else is there");

@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime};
 
 pub use tokenpath_core::Selection;
 use tokenpath_core::dialect::Spoken;
-use tokenpath_core::exposition::{Encoder, Format, Part};
+use tokenpath_core::exposition::{Encoder, PageFormat, Part};
 use tokenpath_core::{BoxSource, Desc, LabelSet, Snapshot, Source, SourceId};
 use tokio::time::Instant;
 
@@ -149,7 +149,7 @@ pub struct Exporter {
     cells: RwLock<Cells>,
     keys: AtomicU64,
     spoken: RwLock<Spoken>,
-    speakers: [Mutex<Speaker>; 2],
+    speakers: [Mutex<Speaker>; PageFormat::ALL.len()],
     started: SystemTime,
     instance: Instance,
     reload: Mutex<Option<Reload>>,
@@ -332,7 +332,7 @@ impl Exporter {
     ///
     /// Dropping the future leaves the readings running to their own deadlines: another scraper may
     /// wait for them.
-    pub async fn page(&self, format: Format, deadline: Instant) -> Vec<u8> {
+    pub async fn page(&self, format: impl Into<PageFormat>, deadline: Instant) -> Vec<u8> {
         // All are started before any is waited for.
         let cells = self.cells();
         let flights: Vec<_> = cells
@@ -343,7 +343,7 @@ impl Exporter {
         for flight in flights {
             outcomes.push(flight.outcome(deadline).await);
         }
-        self.speak(format, &cells, &mut outcomes)
+        self.speak(format.into(), &cells, &mut outcomes)
     }
 
     /// Reads a source that is not one of the exporter's, once, and writes a page of it alone: what it
@@ -353,7 +353,7 @@ impl Exporter {
         &self,
         source: BoxSource,
         options: SourceOptions,
-        format: Format,
+        format: impl Into<PageFormat>,
         deadline: Instant,
     ) -> Vec<u8> {
         let options = SourceOptions {
@@ -379,14 +379,15 @@ impl Exporter {
         page
     }
 
-    fn speak(&self, format: Format, cells: &Cells, outcomes: &mut [Outcome]) -> Vec<u8> {
+    fn speak(&self, format: PageFormat, cells: &Cells, outcomes: &mut [Outcome]) -> Vec<u8> {
         let reload = *self.reload.lock().unwrap_or_else(PoisonError::into_inner);
         // Held until the page is written: the next page writes other sums.
         let mut roll_ups = Some(self.lock_roll_ups()).filter(|roll_ups| !roll_ups.is_empty());
         if let Some(roll_ups) = &mut roll_ups {
             roll_ups.renew(cells, outcomes);
         }
-        let speaker = &self.speakers[usize::from(format == Format::OpenMetrics100)];
+        let speaker = PageFormat::ALL.iter().position(|known| *known == format);
+        let speaker = &self.speakers[speaker.unwrap_or_default()];
         let mut speaker = speaker.lock().unwrap_or_else(PoisonError::into_inner);
         let Speaker {
             encoder,
@@ -420,8 +421,8 @@ impl Exporter {
     }
 }
 
-fn speakers(spoken: &Spoken) -> [Mutex<Speaker>; 2] {
-    [Format::Text004, Format::OpenMetrics100].map(|format| {
+fn speakers(spoken: &Spoken) -> [Mutex<Speaker>; PageFormat::ALL.len()] {
+    PageFormat::ALL.map(|format| {
         Mutex::new(Speaker {
             encoder: Encoder::with_dialects(format, spoken.clone()),
             own: Snapshot::new(),

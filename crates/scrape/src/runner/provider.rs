@@ -2,18 +2,14 @@
 
 use bytes::Bytes;
 use tokenpath_core::BoxSource;
-use tokenpath_core::exposition::Format;
 
 use super::{Exporter, SourceOptions, SourceStatus};
 use crate::Instance;
-use crate::server::{
-    Landing, LandingSource, PageError, PageProvider, PageRequest, ServedFormat, SourceState,
-};
+use crate::server::{Landing, LandingSource, PageError, PageProvider, PageRequest, SourceState};
 
 impl PageProvider for Exporter {
     async fn page(&self, request: PageRequest) -> Result<Bytes, PageError> {
-        let format = format(&request);
-        Ok(self.page(format, request.deadline).await.into())
+        Ok(self.page(request.format, request.deadline).await.into())
     }
 
     async fn probe(
@@ -22,8 +18,7 @@ impl PageProvider for Exporter {
         options: SourceOptions,
         request: PageRequest,
     ) -> Result<Bytes, PageError> {
-        let format = format(&request);
-        let page = self.page_of(source, options, format, request.deadline);
+        let page = self.page_of(source, options, request.format, request.deadline);
         Ok(page.await.into())
     }
 
@@ -42,13 +37,6 @@ impl PageProvider for Exporter {
 
     fn instance(&self) -> Option<Instance> {
         Some(self.instance)
-    }
-}
-
-const fn format(request: &PageRequest) -> Format {
-    match request.format {
-        ServedFormat::Text004 => Format::Text004,
-        ServedFormat::OpenMetrics100 => Format::OpenMetrics100,
     }
 }
 

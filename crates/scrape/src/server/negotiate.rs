@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, AsHeaderName, HeaderMap};
+use tokenpath_core::exposition::PageFormat;
 
 /// The formats a page is served in.
+///
+/// Exhaustive on purpose: who forgets a format would send another one under its type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ServedFormat {
     /// The classic Prometheus text format 0.0.4.
@@ -12,25 +15,80 @@ pub enum ServedFormat {
     Text004,
     /// OpenMetrics 1.0.
     OpenMetrics100,
+    /// `io.prometheus.client.MetricFamily` messages, each behind its length.
+    Protobuf,
+}
+
+impl From<ServedFormat> for PageFormat {
+    fn from(served: ServedFormat) -> Self {
+        match served {
+            ServedFormat::Text004 => Self::Text004,
+            ServedFormat::OpenMetrics100 => Self::OpenMetrics100,
+            ServedFormat::Protobuf => Self::Protobuf,
+        }
+    }
 }
 
 impl ServedFormat {
-    /// The value of `Content-Type`. Without `escaping`: canonical names need none, so they are the
-    /// same whatever scheme was asked for.
+    /// Every format, the one that wins a tie of all else first.
+    const ALL: [Self; 3] = [Self::Text004, Self::OpenMetrics100, Self::Protobuf];
+
+    /// The value of `Content-Type`.
     #[must_use]
     pub const fn content_type(self) -> &'static str {
         match self {
-            Self::Text004 => "text/plain; version=0.0.4; charset=utf-8",
-            Self::OpenMetrics100 => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Text004 => PageFormat::Text004.content_type(),
+            Self::OpenMetrics100 => PageFormat::OpenMetrics100.content_type(),
+            Self::Protobuf => PageFormat::Protobuf.content_type(),
+        }
+    }
+
+    /// The value of `Content-Type` for a scraper that said which way of escaping names it takes. Ours
+    /// are escaped by underscores, and every scheme takes such names as they are.
+    const fn content_type_escaped(self) -> &'static str {
+        match self {
+            Self::Text004 => "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
+            Self::OpenMetrics100 => {
+                "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"
+            }
+            Self::Protobuf => {
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; \
+                 encoding=delimited; escaping=underscores"
+            }
         }
     }
 
     /// The format that `Accept` prefers, as RFC 9110 weighs it: for each format the most specific
     /// range that names it, then the greater `q`. On a tie the format that is named more
-    /// specifically wins, then the one named first. Where neither is acceptable, or nothing is
-    /// said, it is the classic text, which every scraper reads.
+    /// specifically wins, then the one named first. Where none is acceptable, or nothing is
+    /// said, it is the classic text, which every scraper reads. Protobuf is for who names it.
+    ///
+    /// ```
+    /// use hyper::header::{HeaderMap, HeaderValue};
+    /// use tokenpath_scrape::server::ServedFormat;
+    ///
+    /// let mut headers = HeaderMap::new();
+    /// let accept = "application/openmetrics-text;version=1.0.0;q=0.8,text/plain;q=0.5";
+    /// headers.insert("accept", HeaderValue::from_static(accept));
+    /// assert_eq!(ServedFormat::negotiate(&headers), ServedFormat::OpenMetrics100);
+    /// ```
     #[must_use]
     pub fn negotiate(headers: &HeaderMap) -> Self {
+        Self::weighed(headers).0
+    }
+
+    /// The format, and its `Content-Type`.
+    pub(super) fn negotiate_type(headers: &HeaderMap) -> (Self, &'static str) {
+        let (format, is_escaped) = Self::weighed(headers);
+        if is_escaped {
+            (format, format.content_type_escaped())
+        } else {
+            (format, format.content_type())
+        }
+    }
+
+    /// The format, and whether the scraper said how its names may be escaped.
+    fn weighed(headers: &HeaderMap) -> (Self, bool) {
         let weigh = |format: Self| {
             let mut best = Weight::default();
             for (position, range) in elements(headers, ACCEPT).enumerate() {
@@ -42,18 +100,21 @@ impl ServedFormat {
                         q: range.q,
                         specificity,
                         position,
+                        is_escaped: range.parameter("escaping").is_some(),
                     };
                 }
             }
             best
         };
-        let (text, open_metrics) = (weigh(Self::Text004), weigh(Self::OpenMetrics100));
         let rank = |weight: &Weight| (weight.q, weight.specificity, usize::MAX - weight.position);
-        if open_metrics.q > 0 && rank(&open_metrics) > rank(&text) {
-            Self::OpenMetrics100
-        } else {
-            Self::Text004
+        let mut best = (Self::Text004, weigh(Self::Text004));
+        for format in Self::ALL.into_iter().skip(1) {
+            let weight = weigh(format);
+            if weight.q > 0 && rank(&weight) > rank(&best.1) {
+                best = (format, weight);
+            }
         }
+        (best.0, best.1.is_escaped)
     }
 
     /// How specifically a media range names this format, if it does. `escaping` and other
@@ -63,6 +124,18 @@ impl ServedFormat {
             // 1.0.0 only adds quoted names, which these pages do not have.
             Self::Text004 => ("text/plain", "text/*", &["0.0.4", "1.0.0"]),
             Self::OpenMetrics100 => ("application/openmetrics-text", "application/*", &["1.0.0"]),
+            Self::Protobuf => {
+                let says = |parameter, wanted: &str| {
+                    let said = range.parameter(parameter);
+                    said.is_some_and(|said| said.eq_ignore_ascii_case(wanted))
+                };
+                // A reader that does not know these messages, or not the lengths between them, gets
+                // none: nothing in the bytes tells them from others.
+                let named = range.name.eq_ignore_ascii_case(PROTOBUF)
+                    && says("proto", "io.prometheus.client.MetricFamily")
+                    && says("encoding", "delimited");
+                return named.then_some(4);
+            }
         };
         if range.name == "*/*" {
             Some(1)
@@ -79,11 +152,14 @@ impl ServedFormat {
     }
 }
 
+const PROTOBUF: &str = "application/vnd.google.protobuf";
+
 #[derive(Clone, Copy, Default)]
 struct Weight {
     q: u16,
     specificity: u8,
     position: usize,
+    is_escaped: bool,
 }
 
 /// Whether the answer may be gzip, and the scraper does not like it plain any better.
@@ -188,7 +264,7 @@ mod tests {
 
     #[test]
     fn serves_the_format_that_is_preferred() {
-        use ServedFormat::{OpenMetrics100 as Om, Text004 as Text};
+        use ServedFormat::{OpenMetrics100 as Om, Protobuf as Proto, Text004 as Text};
         for (accept, expected) in [
             // Prometheus 2.42 and 3.x
             (
@@ -204,11 +280,50 @@ mod tests {
                  text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
                 Om,
             ),
+            // The same with native histograms
+            (
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; \
+                 encoding=delimited,application/openmetrics-text;version=1.0.0;q=0.8,\
+                 application/openmetrics-text;version=0.0.1;q=0.75,\
+                 text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+                Proto,
+            ),
             (
                 "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
-                 encoding=delimited;q=0.6,text/plain;version=0.0.4;q=0.5",
+                 encoding=delimited;escaping=allow-utf-8;q=0.6,\
+                 application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
+                 application/openmetrics-text;version=0.0.1;q=0.4,\
+                 text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,\
+                 text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
+                Proto,
+            ),
+            (
+                "text/plain;version=0.0.4;q=0.5,application/vnd.google.protobuf;\
+                 proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.4",
                 Text,
             ),
+            (
+                "APPLICATION/vnd.google.protobuf;encoding=\"delimited\";\
+                 Proto=\"io.prometheus.client.MetricFamily\"",
+                Proto,
+            ),
+            // Messages, or lengths, that we do not write
+            ("application/vnd.google.protobuf", Text),
+            (
+                "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+                 encoding=text,application/openmetrics-text;q=0.2",
+                Om,
+            ),
+            (
+                "application/vnd.google.protobuf;proto=other;encoding=delimited,text/plain;q=0.1",
+                Text,
+            ),
+            (
+                "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+                 encoding=delimited;q=0,text/plain;q=0.1",
+                Text,
+            ),
+            ("application/*", Om),
             (
                 "application/openmetrics-text; version=\"1.0.0\"; charset=utf-8",
                 Om,
@@ -246,6 +361,28 @@ mod tests {
             );
         }
         assert_eq!(ServedFormat::negotiate(&HeaderMap::new()), Text);
+    }
+
+    #[test]
+    fn says_how_names_are_escaped_to_who_asks() {
+        let escaping = |accept: &str| {
+            let (format, content_type) = ServedFormat::negotiate_type(&headers("accept", accept));
+            assert!(content_type.starts_with(format.content_type()));
+            content_type.ends_with("; escaping=underscores")
+        };
+        assert!(escaping(
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5"
+        ));
+        assert!(escaping("text/plain;version=1.0.0;escaping=dots"));
+        assert!(escaping(
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+             encoding=delimited;escaping=values"
+        ));
+        assert!(!escaping("text/plain;version=0.0.4"));
+        assert!(!escaping(
+            "application/openmetrics-text;escaping=dots;q=0.1,text/plain;version=0.0.4"
+        ));
+        assert!(!escaping(""));
     }
 
     #[test]

@@ -353,12 +353,12 @@ impl<P: PageProvider> MetricsService<P> {
         let Ok(_permit) = scrapes.try_acquire() else {
             return overloaded("too many scrapes at once\n");
         };
-        let format = ServedFormat::negotiate(headers);
+        let (format, content_type) = ServedFormat::negotiate_type(headers);
         let deadline = Instant::now() + time_for_page(scrape_timeout(headers), options);
         let page = provider.page(PageRequest { format, deadline });
         // Half of the offset is for a provider that is late, half for the way back.
         match timeout_at(deadline + options.timeout_offset / 2, caught(page)).await {
-            Ok(page) => self.answer(page, format, headers),
+            Ok(page) => self.answer(page, content_type, headers),
             Err(_) => overloaded("the page was not complete in time\n"),
         }
     }
@@ -374,7 +374,7 @@ impl<P: PageProvider> MetricsService<P> {
             return overloaded("too many probes at once\n");
         };
         let options = &self.inner.options;
-        let format = ServedFormat::negotiate(headers);
+        let (format, content_type) = ServedFormat::negotiate_type(headers);
         let time = time_for_page(scrape_timeout(headers), options).min(probe.timeout());
         let request = PageRequest {
             format,
@@ -389,9 +389,9 @@ impl<P: PageProvider> MetricsService<P> {
             Ok(caught(inner.provider.probe(source, options, request)).await)
         });
         match timeout_at(request.deadline + options.timeout_offset / 2, probing).await {
-            Ok(Ok(Ok(page))) => self.answer(page, format, headers),
+            Ok(Ok(Ok(page))) => self.answer(page, content_type, headers),
             Ok(Ok(Err(refusal))) => refused(refusal),
-            Ok(Err(_)) => self.answer(None, format, headers),
+            Ok(Err(_)) => self.answer(None, content_type, headers),
             Err(_) => overloaded("the page was not complete in time\n"),
         }
     }
@@ -400,7 +400,7 @@ impl<P: PageProvider> MetricsService<P> {
     fn answer(
         &self,
         page: Option<Result<Bytes, PageError>>,
-        format: ServedFormat,
+        content_type: &'static str,
         headers: &HeaderMap,
     ) -> Response<Full<Bytes>> {
         let options = &self.inner.options;
@@ -420,7 +420,7 @@ impl<P: PageProvider> MetricsService<P> {
         };
         let packed = page.len() >= options.gzip_min_bytes && wants_gzip(headers);
         let page = if packed { gzip(&page) } else { page };
-        let mut answer = respond(StatusCode::OK, format.content_type(), page);
+        let mut answer = respond(StatusCode::OK, content_type, page);
         let headers = answer.headers_mut();
         if packed {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));

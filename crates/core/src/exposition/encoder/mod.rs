@@ -14,6 +14,7 @@ mod labels;
 mod page;
 mod page_plan;
 mod part_plan;
+mod protobuf;
 mod refused;
 mod series;
 
@@ -23,12 +24,18 @@ use self::page::Page;
 use self::page_plan::{At, Family, PagePlan, series_at};
 use self::part_plan::{Identities, PartPlan};
 use self::series::Source;
-use super::Format;
+use super::PageFormat;
 use crate::dialect::Spoken;
 use crate::{LabelSet, ShapeId, Snapshot};
 
 pub(crate) use labels::{Labels as SeriesLabels, legal_metric_name};
 pub use refused::Refused;
+
+/// A help text as OpenMetrics has it.
+#[cfg(feature = "prometheus-client")]
+pub(crate) fn escape_help(text: &str) -> std::borrow::Cow<'_, str> {
+    escape::help(text, true)
+}
 
 /// What one source says, with the labels that all its series get.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +49,7 @@ pub struct Part<'a> {
 
 /// Writes pages of one format in one or several dialects.
 ///
-/// # What a page looks like
+/// # What a text page looks like
 ///
 /// - Families stand in order of their names, each once, whatever number of parts have it; the series of
 ///   the parts follow one another in the order of the parts. So a page does not depend on which source
@@ -58,7 +65,19 @@ pub struct Part<'a> {
 ///   `_total` is `unknown`, an info whose name lacks `_info` a gauge, and a state set without a label
 ///   of its own name a gauge.
 ///
-/// [`Format::Text100`] pages have the same text as 0.0.4: names are made legal rather than quoted.
+/// - In OpenMetrics, exemplars stand behind counters and buckets; text 0.0.4 has none.
+///
+/// A text 1.0.0 page has the same text as 0.0.4: names are made legal rather than quoted.
+///
+/// # What a protobuf page looks like
+///
+/// The same families, series and values, names as in text 0.0.4, with units and exemplars as in
+/// OpenMetrics. What its messages cannot say:
+///
+/// - A histogram without a sum has the sum NaN, because a reader takes a missing one for 0. So has a
+///   summary; one without a count is refused.
+/// - Infos and state sets are gauges.
+/// - Counts that are not whole are doubles, which older readers take for 0.
 ///
 /// # Costs
 ///
@@ -92,7 +111,7 @@ pub struct Part<'a> {
 /// ```
 #[derive(Debug)]
 pub struct Encoder {
-    format: Format,
+    format: PageFormat,
     spoken: Spoken,
     identities: Identities,
     parts: Vec<PartPlan>,
@@ -104,15 +123,15 @@ pub struct Encoder {
 impl Encoder {
     /// An encoder of the canonical dialect.
     #[must_use]
-    pub fn new(format: Format) -> Self {
+    pub fn new(format: impl Into<PageFormat>) -> Self {
         Self::with_dialects(format, Spoken::canonical())
     }
 
     /// An encoder of the given dialects.
     #[must_use]
-    pub fn with_dialects(format: Format, spoken: Spoken) -> Self {
+    pub fn with_dialects(format: impl Into<PageFormat>, spoken: Spoken) -> Self {
         Self {
-            format,
+            format: format.into(),
             spoken,
             identities: Identities::default(),
             parts: Vec::new(),
@@ -124,7 +143,7 @@ impl Encoder {
 
     /// The format of the pages.
     #[must_use]
-    pub const fn format(&self) -> Format {
+    pub const fn format(&self) -> PageFormat {
         self.format
     }
 
@@ -141,8 +160,10 @@ impl Encoder {
             ..Refused::default()
         };
         let mut page = Page::over(page, self.length);
+        let delimited = self.format == PageFormat::Protobuf;
         for family in &self.plan.families {
             let before = page.at();
+            let message = delimited.then(|| page.begin(protobuf::FAMILY_LENGTH));
             page.text(&family.header);
             let header_end = page.at();
             for at in &family.blocks {
@@ -168,9 +189,11 @@ impl Encoder {
             }
             if page.at() == header_end {
                 page.back_to(before);
+            } else if let Some(message) = message {
+                page.end(message);
             }
         }
-        if self.format == Format::OpenMetrics100 {
+        if self.format == PageFormat::OpenMetrics100 {
             page.text(b"# EOF\n");
         }
         self.length = page.finish();

@@ -1,6 +1,8 @@
 //! The buffer that a page is written into.
 
-use super::series::{TAIL, Tail};
+use super::escape;
+use super::series::{TAIL, Tail, scaled};
+use crate::Exemplar;
 use crate::exposition::float_text;
 
 /// A page that grows. The vector is longer than what was written: `at` is where the page ends, what
@@ -66,6 +68,82 @@ impl<'a> Page<'a> {
         self.at += stem.len() + tail + put_value(&mut rest[tail..], value);
     }
 
+    /// An exemplar behind the line that was written last.
+    #[cold]
+    pub(super) fn exemplar(&mut self, exemplar: Exemplar<'_>, factor: f64) {
+        let newline = self.at - 1;
+        self.back_to(newline);
+        self.text(b" # {");
+        for (index, (name, value)) in exemplar.labels().enumerate() {
+            self.text(if index == 0 { b"" } else { b"," });
+            self.text(name.as_bytes());
+            self.text(b"=\"");
+            self.text(escape::label_value(value).as_bytes());
+            self.text(b"\"");
+        }
+        self.text(b"} ");
+        let mut room = [0; float_text::ROOM];
+        let length = float_text::put(scaled(exemplar.value(), factor), &mut room);
+        self.text(&room[..length]);
+        if let Some(ms) = exemplar.timestamp_ms() {
+            self.text(if ms < 0 { b" -" } else { b" " });
+            let ms = ms.unsigned_abs();
+            self.text(itoa::Buffer::new().format(ms / 1000).as_bytes());
+            let digit = |divisor: u64| b'0' + u8::try_from(ms / divisor % 10).unwrap_or_default();
+            let fraction = [b'.', digit(100), digit(10), digit(1)];
+            let zeros = fraction
+                .iter()
+                .rev()
+                .take_while(|byte| **byte == b'0')
+                .count();
+            self.text(&fraction[..if zeros == 3 { 0 } else { 4 - zeros }]);
+        }
+        self.text(b"\n");
+    }
+
+    /// Begins a message: leaves `width` bytes for its length.
+    pub(super) fn begin(&mut self, width: usize) -> Message {
+        self.make_room(width);
+        let message = Message { at: self.at, width };
+        self.at += width;
+        message
+    }
+
+    /// Ends a message: writes its length, for which the message moves where there is not the room it
+    /// needs.
+    pub(super) fn end(&mut self, Message { at, width }: Message) {
+        let start = at + width;
+        let length = self.at - start;
+        let mut varint = [0; VARINT];
+        let needed = put_varint(length as u64, &mut varint);
+        if needed != width {
+            self.make_room(needed);
+            self.bytes.copy_within(start..self.at, at + needed);
+            self.at = at + needed + length;
+        }
+        self.bytes[at..at + needed].copy_from_slice(&varint[..needed]);
+    }
+
+    /// A number as a varint.
+    #[inline]
+    pub(super) fn varint(&mut self, number: u64) {
+        self.make_room(VARINT);
+        let room = &mut self.bytes[self.at..self.at + VARINT];
+        if let Some(room) = room.first_chunk_mut() {
+            self.at += put_varint(number, room);
+        }
+    }
+
+    /// A field with eight bytes.
+    #[inline]
+    pub(super) fn double(&mut self, tag: u8, value: f64) {
+        self.make_room(9);
+        let room = &mut self.bytes[self.at..self.at + 9];
+        room[0] = tag;
+        room[1..].copy_from_slice(&value.to_le_bytes());
+        self.at += 9;
+    }
+
     #[inline]
     fn make_room(&mut self, bytes: usize) {
         if self.bytes.len() - self.at < bytes {
@@ -85,6 +163,33 @@ impl<'a> Page<'a> {
         };
         self.bytes.resize(length, 0);
     }
+}
+
+/// A message whose length is not known yet.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub(super) struct Message {
+    at: usize,
+    width: usize,
+}
+
+/// The longest varint.
+const VARINT: usize = 10;
+
+/// Puts a varint at the start of `room`; gives its length.
+#[inline]
+fn put_varint(mut number: u64, room: &mut [u8; VARINT]) -> usize {
+    for (index, byte) in room.iter_mut().enumerate() {
+        #[expect(clippy::cast_possible_truncation, reason = "the lowest seven bits")]
+        let low = number as u8 & 0x7f;
+        number >>= 7;
+        if number == 0 {
+            *byte = low;
+            return index + 1;
+        }
+        *byte = low | 0x80;
+    }
+    VARINT
 }
 
 /// Copies a stem, in blocks that the compiler makes vector moves of; a call of `memcpy` costs more for

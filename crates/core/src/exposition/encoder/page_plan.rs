@@ -6,8 +6,9 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use super::escape;
 use super::part_plan::{Block, Identity, PartPlan};
-use super::series::{Rules, Series, Values};
-use crate::exposition::Format;
+use super::protobuf;
+use super::series::{Rules, Series, Values, Wire};
+use crate::exposition::PageFormat;
 use crate::{MetricType, Unit};
 
 /// The families of a page.
@@ -42,7 +43,7 @@ pub(super) type SeriesAt = (At, usize);
 
 impl PagePlan {
     /// Puts the parts together.
-    pub(super) fn assemble(parts: &[PartPlan], format: Format) -> Self {
+    pub(super) fn assemble(parts: &[PartPlan], format: PageFormat) -> Self {
         let mut order: Vec<At> = (0..parts.len())
             .flat_map(|part| (0..parts[part].families.len()).map(move |block| At { part, block }))
             .collect();
@@ -80,11 +81,11 @@ impl PagePlan {
 }
 
 impl Family {
-    fn of(blocks: Vec<At>, parts: &[PartPlan], format: Format) -> Self {
+    fn of(blocks: Vec<At>, parts: &[PartPlan], format: PageFormat) -> Self {
         let block = |at: &At| &parts[at.part].families[at.block];
         let first = block(&blocks[0]);
         let has_states = blocks.iter().all(|at| block(at).has_states);
-        let openmetrics = format == Format::OpenMetrics100;
+        let openmetrics = format == PageFormat::OpenMetrics100;
         let kind = spoken_kind(first, has_states, openmetrics);
         let values = match kind {
             MetricType::Counter => Values::NotNegative,
@@ -101,12 +102,24 @@ impl Family {
             let identities = block(at).identities.iter().enumerate();
             identities.map(|(series, identity)| ((*at, series), *identity))
         });
+        let has_exemplars = matches!(
+            kind,
+            MetricType::Counter | MetricType::Histogram | MetricType::GaugeHistogram
+        );
+        let (header, wire) = match format {
+            PageFormat::Text004 => (header(first, kind, false), Wire::Text),
+            PageFormat::OpenMetrics100 => (
+                header(first, kind, true),
+                Wire::OpenMetrics { has_exemplars },
+            ),
+            PageFormat::Protobuf => (
+                protobuf::header(&first.name, &first.help, kind, spoken_unit(first, kind)),
+                Wire::Protobuf(protobuf::Field::of(kind)),
+            ),
+        };
         Self {
-            header: header(first, kind, openmetrics),
-            rules: Rules {
-                values,
-                openmetrics,
-            },
+            header,
+            rules: Rules { values, wire },
             twins: twins(all),
             blocks,
         }
@@ -156,21 +169,26 @@ fn header(block: &Block, kind: MetricType, openmetrics: bool) -> Vec<u8> {
         kind.text_name()
     };
     header.push_str(&format!("# TYPE {name} {kind_name}\n"));
-    let unit = block.unit.suffix();
-    let may_have_unit = !matches!(kind, MetricType::Info | MetricType::StateSet);
-    let ends_in_unit = name
-        .strip_suffix(unit)
-        .is_some_and(|rest| rest.ends_with('_'));
-    if openmetrics && block.unit != Unit::None && may_have_unit && ends_in_unit {
+    if let Some(unit) = spoken_unit(block, kind).filter(|_| openmetrics) {
         header.push_str(&format!("# UNIT {name} {unit}\n"));
     }
     header.into_bytes()
 }
 
+/// The unit, where the format may say it: the name ends in it.
+fn spoken_unit(block: &Block, kind: MetricType) -> Option<&'static str> {
+    let unit = block.unit.suffix();
+    let may_have_unit = !matches!(kind, MetricType::Info | MetricType::StateSet);
+    let ends_in_unit = metadata_name(&block.name, kind, true)
+        .strip_suffix(unit)
+        .is_some_and(|rest| rest.ends_with('_'));
+    (block.unit != Unit::None && may_have_unit && ends_in_unit).then_some(unit)
+}
+
 /// All names that the family and its samples take on the page. OpenMetrics reserves those that the
 /// type could have, not only those that are written.
-fn sample_names(block: &Block, format: Format) -> Vec<String> {
-    let openmetrics = format == Format::OpenMetrics100;
+fn sample_names(block: &Block, format: PageFormat) -> Vec<String> {
+    let openmetrics = format == PageFormat::OpenMetrics100;
     let kind = spoken_kind(block, block.has_states, openmetrics);
     let suffixes: &[&str] = match (kind, openmetrics) {
         (MetricType::Counter, true) => &["", "_total", "_created"],

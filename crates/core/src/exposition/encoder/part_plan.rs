@@ -8,9 +8,10 @@ use std::hash::{BuildHasher, RandomState};
 
 use super::escape;
 use super::labels::{Labels, legal_metric_name};
+use super::protobuf;
 use super::series::{Edges, Pairing, Series, Stem, TAIL, Tail, scaled};
 use crate::dialect::{LabelRule, Quantity, Spoken, Target, Voice};
-use crate::exposition::{Format, float_text};
+use crate::exposition::{PageFormat, float_text};
 use crate::{
     Desc, FamilyShape, LabelSet, MetricType, SeriesKind, SeriesShape, Shape, ShapeId, Slot, Unit,
 };
@@ -94,7 +95,7 @@ impl PartPlan {
     pub(super) fn render(
         shape: &Shape,
         labels: &LabelSet,
-        format: Format,
+        format: PageFormat,
         spoken: &Spoken,
         identities: &Identities,
     ) -> Self {
@@ -143,7 +144,7 @@ impl PartPlan {
 struct Render<'a> {
     shape: &'a Shape,
     labels: &'a LabelSet,
-    format: Format,
+    format: PageFormat,
     identities: &'a Identities,
     /// The first tail of edges that were rendered before, by their bits.
     tails_of: HashMap<Vec<u64>, u32>,
@@ -294,7 +295,7 @@ impl<'a> Render<'a> {
         let Some(labels) = merged.spoken(voices, &joined) else {
             return;
         };
-        let text = rendered(&labels);
+        let text = self.rendered(&labels);
         block.has_states &= labels.value(&block.name).is_some();
         block.identities.push(self.identities.of(&labels));
         let series = match series.kind() {
@@ -337,7 +338,7 @@ impl<'a> Render<'a> {
             candidates.push((series.slot(), number));
             return;
         }
-        let text = rendered(&labels);
+        let text = self.rendered(&labels);
         block.identities.push(identity);
         let stem = self.stem(&block.name, "", &text);
         block.series.push(Series::Largest {
@@ -364,7 +365,7 @@ impl<'a> Render<'a> {
         newest.label(label).map(Cow::Borrowed)
     }
 
-    fn value(&mut self, block: &Block, labels: &str, operand: Operand) -> Series {
+    fn value(&mut self, block: &Block, labels: &[u8], operand: Operand) -> Series {
         let stem = self.stem(&block.name, "", labels);
         let factor = block.factor;
         match operand {
@@ -381,12 +382,12 @@ impl<'a> Render<'a> {
     fn edges(
         &mut self,
         block: &Block,
-        labels: &str,
+        labels: &[u8],
         first: Slot,
         edges: &[f64],
         is_histogram: bool,
     ) -> Series {
-        let openmetrics = self.format == Format::OpenMetrics100;
+        let openmetrics = self.format == PageFormat::OpenMetrics100;
         let (label, bucket, factor) = if is_histogram {
             ("le", "_bucket", block.factor)
         } else {
@@ -398,8 +399,13 @@ impl<'a> Render<'a> {
         } else {
             ("_sum", "_count")
         };
-        let comma = if labels.is_empty() { "" } else { "," };
-        let edge = self.push(&[&block.name, bucket, "{", labels, comma, label, "=\""]);
+        let comma: &[u8] = if labels.is_empty() { b"" } else { b"," };
+        let (name, bucket, label) = (block.name.as_bytes(), bucket.as_bytes(), label.as_bytes());
+        let edge = match self.format {
+            // One message holds all edges: what is before them stands once.
+            PageFormat::Protobuf => self.push(&[]),
+            _ => self.push(&[name, bucket, b"{", labels, comma, label, b"=\""]),
+        };
         let sum = self.stem(&block.name, sum, labels);
         let count = self.stem(&block.name, count, labels);
         let has_infinity = edges.last().is_some_and(|last| is_infinity(*last));
@@ -419,18 +425,29 @@ impl<'a> Render<'a> {
         })
     }
 
-    fn stem(&mut self, name: &str, suffix: &str, labels: &str) -> Stem {
-        if labels.is_empty() {
-            self.push(&[name, suffix, " "])
-        } else {
-            self.push(&[name, suffix, "{", labels, "} "])
+    fn stem(&mut self, name: &str, suffix: &str, labels: &[u8]) -> Stem {
+        let (name, suffix) = (name.as_bytes(), suffix.as_bytes());
+        match self.format {
+            // The name is the family's, whatever of it this is; count and sum are in one message.
+            PageFormat::Protobuf if suffix == b"_count" => self.push(&[]),
+            PageFormat::Protobuf => self.push(&[labels]),
+            _ if labels.is_empty() => self.push(&[name, suffix, b" "]),
+            _ => self.push(&[name, suffix, b"{", labels, b"} "]),
         }
     }
 
-    fn push(&mut self, pieces: &[&str]) -> Stem {
+    /// Labels as they stand between braces, or as the fields of a message.
+    fn rendered(&self, labels: &Labels<'_>) -> Vec<u8> {
+        match self.format {
+            PageFormat::Protobuf => protobuf::labels(labels.iter()),
+            _ => rendered(labels).into_bytes(),
+        }
+    }
+
+    fn push(&mut self, pieces: &[&[u8]]) -> Stem {
         let start = small(self.plan.text.len());
         for piece in pieces {
-            self.plan.text.extend_from_slice(piece.as_bytes());
+            self.plan.text.extend_from_slice(piece);
         }
         let end = small(self.plan.text.len());
         Stem { start, end }
@@ -438,10 +455,13 @@ impl<'a> Render<'a> {
 
     fn tails(&mut self, edges: impl Iterator<Item = f64> + Clone) -> u32 {
         let bits: Vec<u64> = edges.clone().map(f64::to_bits).collect();
-        let tails = &mut self.plan.tails;
+        let (format, tails) = (self.format, &mut self.plan.tails);
         *self.tails_of.entry(bits).or_insert_with(|| {
             let first = small(tails.len());
-            tails.extend(edges.map(tail));
+            match format {
+                PageFormat::Protobuf => tails.extend(edges.map(protobuf::tail)),
+                _ => tails.extend(edges.map(tail)),
+            }
             first
         })
     }

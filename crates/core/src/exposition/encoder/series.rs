@@ -1,6 +1,7 @@
 //! One series as it was rendered, and how its values are put behind the rendered text.
 
 use super::page::Page;
+use super::protobuf::Field;
 use super::refused::Refused;
 use crate::{Slot, Snapshot};
 
@@ -18,7 +19,7 @@ pub(super) struct Stem {
 
 impl Stem {
     #[inline]
-    fn of(self, text: &[u8]) -> &[u8] {
+    pub(super) fn of(self, text: &[u8]) -> &[u8] {
         &text[self.start as usize..self.end as usize]
     }
 }
@@ -73,8 +74,36 @@ pub(super) struct Edges {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rules {
     pub(super) values: Values,
-    /// OpenMetrics has rules about sums and quantiles that text 0.0.4 does not.
-    pub(super) openmetrics: bool,
+    pub(super) wire: Wire,
+}
+
+/// How values are put on the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wire {
+    /// Lines.
+    Text,
+    /// Lines with rules about sums and quantiles that text 0.0.4 does not have, and with exemplars on
+    /// the types that may have some.
+    OpenMetrics { has_exemplars: bool },
+    /// Messages.
+    Protobuf(Field),
+}
+
+impl Rules {
+    #[inline]
+    const fn is_openmetrics(self) -> bool {
+        matches!(self.wire, Wire::OpenMetrics { .. })
+    }
+
+    #[inline]
+    const fn has_exemplars(self) -> bool {
+        matches!(
+            self.wire,
+            Wire::OpenMetrics {
+                has_exemplars: true
+            }
+        )
+    }
 }
 
 /// The values that a type can have.
@@ -95,7 +124,7 @@ pub(super) enum Values {
 
 impl Values {
     #[inline]
-    fn allow(self, value: f64) -> bool {
+    pub(super) fn allow(self, value: f64) -> bool {
         match self {
             Self::NotNegative | Self::Histogram => value >= 0.0,
             Self::Any | Self::Summary => true,
@@ -144,15 +173,24 @@ impl Series {
         page: &mut Page<'_>,
         refused: &mut Refused,
     ) {
+        if let Wire::Protobuf(field) = rules.wire {
+            return self.write_protobuf(source, (rules.values, field), page, refused);
+        }
         match self {
             Self::Value { stem, slot, factor } => {
                 if let Some(value) = source.snapshot.get(*slot) {
-                    write_value(scaled(value, *factor), *stem, source, rules, page, refused);
+                    let value = scaled(value, *factor);
+                    if write_value(value, *stem, source, rules, page, refused)
+                        && rules.has_exemplars()
+                        && let Some(exemplar) = source.snapshot.exemplar(*slot)
+                    {
+                        page.exemplar(exemplar, *factor);
+                    }
                 }
             }
             Self::Pair { stem, .. } => {
                 if let Some(value) = self.pair(source.snapshot) {
-                    write_value(value, *stem, source, rules, page, refused);
+                    let _ = write_value(value, *stem, source, rules, page, refused);
                 }
             }
             Self::Largest {
@@ -161,7 +199,8 @@ impl Series {
                 factor,
             } => {
                 if let Some(number) = largest(candidates, source.snapshot) {
-                    write_value(scaled(number, *factor), *stem, source, rules, page, refused);
+                    let number = scaled(number, *factor);
+                    let _ = write_value(number, *stem, source, rules, page, refused);
                 }
             }
             Self::Edges(edges) if rules.values == Values::Histogram => {
@@ -188,7 +227,7 @@ impl Series {
         }
     }
 
-    fn pair(&self, snapshot: &Snapshot) -> Option<f64> {
+    pub(super) fn pair(&self, snapshot: &Snapshot) -> Option<f64> {
         let Self::Pair {
             slots, how, factor, ..
         } = self
@@ -209,7 +248,7 @@ impl Series {
 }
 
 /// The number beside the largest value that is there.
-fn largest(candidates: &[(Slot, f64)], snapshot: &Snapshot) -> Option<f64> {
+pub(super) fn largest(candidates: &[(Slot, f64)], snapshot: &Snapshot) -> Option<f64> {
     let there = candidates
         .iter()
         .filter_map(|(slot, number)| Some((snapshot.get(*slot)?, *number)));
@@ -217,6 +256,7 @@ fn largest(candidates: &[(Slot, f64)], snapshot: &Snapshot) -> Option<f64> {
     Some(newest.1)
 }
 
+/// Whether the line could be written.
 #[inline]
 fn write_value(
     value: f64,
@@ -225,12 +265,14 @@ fn write_value(
     rules: Rules,
     page: &mut Page<'_>,
     refused: &mut Refused,
-) {
-    if rules.values.allow(value) {
+) -> bool {
+    let may_stand = rules.values.allow(value);
+    if may_stand {
         page.line(stem.of(source.text), value);
     } else {
         refused.values += 1;
     }
+    may_stand
 }
 
 impl Edges {
@@ -244,8 +286,36 @@ impl Edges {
         }
     }
 
-    /// Buckets, sum, count. A missing `+Inf` bucket is the count and the other way round, because
-    /// they are one number by definition.
+    /// How many buckets have a finite edge.
+    #[inline]
+    pub(super) fn finite(&self) -> usize {
+        self.edges as usize - usize::from(self.has_infinity)
+    }
+
+    /// The `+Inf` bucket and the count. Where one is missing it is the other, because they are one
+    /// number by definition. `None` where the histogram cannot be written.
+    #[inline]
+    pub(super) fn totals(&self, snapshot: &Snapshot, refused: &mut Refused) -> Option<(f64, f64)> {
+        let edges = self.edges as usize;
+        let count = snapshot.get(self.first.offset(edges + 1));
+        let infinity = if self.has_infinity {
+            snapshot.get(self.first.offset(self.finite()))
+        } else {
+            None
+        };
+        let (Some(infinity), Some(count)) = (infinity.or(count), count.or(infinity)) else {
+            let orphans = (0..=edges).filter(|at| snapshot.get(self.first.offset(*at)).is_some());
+            refused.values += orphans.count() as u64;
+            return None;
+        };
+        if !(infinity >= 0.0 && count >= 0.0) {
+            refused.values += 1;
+            return None;
+        }
+        Some((infinity, count))
+    }
+
+    /// Buckets, sum, count.
     fn write_histogram(
         &self,
         source: Source<'_>,
@@ -254,39 +324,30 @@ impl Edges {
         refused: &mut Refused,
     ) {
         let snapshot = source.snapshot;
-        let edges = self.edges as usize;
+        let Some((infinity, count)) = self.totals(snapshot, refused) else {
+            return;
+        };
+        let (edges, finite) = (self.edges as usize, self.finite());
         let sum = snapshot.get(self.first.offset(edges));
-        let count = snapshot.get(self.first.offset(edges + 1));
-        let finite = edges - usize::from(self.has_infinity);
-        let infinity = if self.has_infinity {
-            snapshot.get(self.first.offset(finite))
-        } else {
-            None
-        };
-        let (Some(infinity), Some(count)) = (infinity.or(count), count.or(infinity)) else {
-            let orphans = (0..=edges).filter(|at| snapshot.get(self.first.offset(*at)).is_some());
-            refused.values += orphans.count() as u64;
-            return;
-        };
-        if !(infinity >= 0.0 && count >= 0.0) {
-            refused.values += 1;
-            return;
-        }
         let tails = &source.tails[self.tail as usize..][..finite + 1];
         let stem = self.edge.of(source.text);
         for (index, tail) in tails[..finite].iter().enumerate() {
             if let Some(value) = snapshot.get(self.first.offset(index)) {
                 if value >= 0.0 {
                     page.edge_line(stem, tail, value);
+                    self.exemplar(index, source, rules, page);
                 } else {
                     refused.values += 1;
                 }
             }
         }
         page.edge_line(stem, &tails[finite], infinity);
+        if self.has_infinity {
+            self.exemplar(finite, source, rules, page);
+        }
         let mut sum = sum.map(|sum| scaled(sum, self.factor));
         let may_fall = |sum: f64| self.has_negative || sum.is_nan() || sum < 0.0;
-        if rules.openmetrics && sum.is_some_and(may_fall) {
+        if rules.is_openmetrics() && sum.is_some_and(may_fall) {
             // Such a sum may fall, and OpenMetrics wants none that can.
             refused.values += 1;
             sum = None;
@@ -295,8 +356,18 @@ impl Edges {
             page.line(self.sum.of(source.text), sum);
         }
         // OpenMetrics: a count if and only if there is a sum.
-        if sum.is_some() || !rules.openmetrics {
+        if sum.is_some() || !rules.is_openmetrics() {
             page.line(self.count.of(source.text), count);
+        }
+    }
+
+    /// The exemplar of a bucket, behind its line.
+    #[inline]
+    fn exemplar(&self, bucket: usize, source: Source<'_>, rules: Rules, page: &mut Page<'_>) {
+        if rules.has_exemplars()
+            && let Some(exemplar) = source.snapshot.exemplar(self.first.offset(bucket))
+        {
+            page.exemplar(exemplar, self.factor);
         }
     }
 
@@ -313,7 +384,7 @@ impl Edges {
         for (index, tail) in tails.iter().enumerate() {
             if let Some(value) = snapshot.get(self.first.offset(index)) {
                 let value = scaled(value, self.factor);
-                if rules.openmetrics && value < 0.0 {
+                if rules.is_openmetrics() && value < 0.0 {
                     refused.values += 1;
                 } else {
                     page.edge_line(self.edge.of(source.text), tail, value);
@@ -325,7 +396,7 @@ impl Edges {
             .map(|sum| scaled(sum, self.factor));
         let count = snapshot.get(self.first.offset(edges + 1));
         for (stem, value, may_be_any) in [
-            (self.sum, sum, !rules.openmetrics),
+            (self.sum, sum, !rules.is_openmetrics()),
             (self.count, count, false),
         ] {
             if let Some(value) = value {

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use self::known::{Known, Piece};
 use self::value::{Behind, REACH, Spelled};
 use super::scan::Machine;
-use super::{Entry, Format, Options, ParseError, Parser, Sample, Variant};
+use super::{Entry, Exemplar, Format, Options, ParseError, Parser, Sample, Variant};
 
 /// Hears of everything on a page that the layout did not know.
 pub trait Fresh {
@@ -104,6 +104,8 @@ pub struct Layout {
     spelled: Vec<Spelled>,
     /// What stood behind the value, on lines that do not end there: an exemplar, for instance.
     ends: HashMap<u32, Vec<u8>>,
+    /// The lines of the newest page that have an exemplar, which stands at their end.
+    exemplars: Vec<u32>,
     /// Whether the newest page has the line, by id.
     here: Vec<bool>,
     /// Whether there is a newest page that was valid.
@@ -127,6 +129,9 @@ pub struct Layout {
 /// series twice.
 type Ids = HashMap<Box<[u8]>, Vec<u32>>;
 
+/// Longer ends of lines are not kept. An exemplar may have 128 characters in its labels.
+const LONGEST_END: usize = 512;
+
 /// Lines that stayed away are kept up to this many.
 const ABSENT_LINES_KEPT: usize = 256;
 
@@ -148,6 +153,7 @@ impl Layout {
             values: Vec::new(),
             spelled: Vec::new(),
             ends: HashMap::new(),
+            exemplars: Vec::new(),
             here: Vec::new(),
             valid: false,
             present: 0,
@@ -182,6 +188,7 @@ impl Layout {
         options: Options,
         fresh: &mut impl Fresh,
     ) -> Result<Reread, ParseError> {
+        self.exemplars.clear();
         if self.options.as_ref() == Some(&options)
             && page.len() <= options.limits.page_bytes
             && let Some(read) = self.walk(page, options, fresh)
@@ -200,6 +207,24 @@ impl Layout {
         let index = id as usize;
         let is_here = self.valid && *self.here.get(index)?;
         is_here.then(|| self.values[index])
+    }
+
+    /// Whether any line of the newest page has an exemplar.
+    #[must_use]
+    #[inline]
+    pub fn has_exemplars(&self) -> bool {
+        self.valid && !self.exemplars.is_empty()
+    }
+
+    /// The exemplars of the newest page, each with the id of its line. Those whose line goes on for
+    /// more than 512 bytes behind its value are left out.
+    pub fn exemplars(&self) -> impl Iterator<Item = (u32, Exemplar<'_>)> {
+        let there = self.exemplars.iter().filter(|_| self.valid);
+        there.filter_map(|id| {
+            let end = std::str::from_utf8(self.ends.get(id)?).ok()?;
+            let (_, exemplar) = end.trim_end_matches('\n').split_once("# ")?;
+            Some((*id, Exemplar::parse(exemplar)?))
+        })
     }
 
     /// How many ids there are: all are below.
@@ -221,6 +246,7 @@ impl Layout {
             .map(|end| end.capacity() + size_of::<(u32, Vec<u8>)>());
         self.known.memory()
             + ends.sum::<usize>()
+            + self.exemplars.capacity() * size_of::<u32>()
             + series.sum::<usize>()
             + self.values.capacity() * a_line
             + self.next.capacity() * size_of::<Piece>()
@@ -243,6 +269,7 @@ impl Layout {
         self.fits = true;
         // What a walk left behind must not count.
         self.here.fill(false);
+        self.exemplars.clear();
         // They were right in the format that the page was read by.
         self.ends.clear();
         match Arc::get_mut(&mut self.known) {
@@ -268,7 +295,7 @@ impl Layout {
         while let Some(entry) = parser.next() {
             match entry? {
                 Entry::Sample(sample) => {
-                    let id = self.take_in(&sample, fresh);
+                    let id = self.take_in(page, &sample, fresh);
                     let prefix = page.get(unit..sample.value_offset()).unwrap_or_default();
                     let piece = known.keep(prefix, parser.entry_offset() - unit, id);
                     self.fits &= self.told_by_prefix(prefix, &piece);
@@ -303,7 +330,7 @@ impl Layout {
         sample: &Sample<'_>,
         fresh: &mut impl Fresh,
     ) -> Piece {
-        let id = self.take_in(sample, fresh);
+        let id = self.take_in(page, sample, fresh);
         let prefix = page.get(unit..sample.value_offset()).unwrap_or_default();
         let piece = self.known_mut().keep(prefix, line - unit, id);
         self.fits &= self.told_by_prefix(prefix, &piece);
@@ -311,10 +338,13 @@ impl Layout {
     }
 
     /// The value of a line that was parsed, and its id.
-    fn take_in(&mut self, sample: &Sample<'_>, fresh: &mut impl Fresh) -> u32 {
+    fn take_in(&mut self, page: &[u8], sample: &Sample<'_>, fresh: &mut impl Fresh) -> u32 {
         let id = self.id(sample, fresh);
         self.values[id as usize] = sample.value();
         self.here[id as usize] = true;
+        if sample.exemplar().is_some() {
+            self.keep_end(page, id, sample);
+        }
         id
     }
 
@@ -323,6 +353,24 @@ impl Layout {
     fn told_by_prefix(&self, prefix: &[u8], piece: &Piece) -> bool {
         let is_apart = matches!(prefix.last(), Some(b' ' | b'\t' | b'}'));
         is_apart && piece.line() + REACH <= self.line_bytes
+    }
+
+    /// Keeps what stands behind the value of a line, where that is an exemplar.
+    #[cold]
+    fn keep_end(&mut self, page: &[u8], id: u32, sample: &Sample<'_>) {
+        let behind = sample.value_offset() + sample.value_len();
+        let rest = page.get(behind..).unwrap_or_default();
+        // The last line of a page that was cut off has no newline.
+        let Some(newline) = memchr::memchr(b'\n', rest) else {
+            return;
+        };
+        let end = rest.get(..=newline).unwrap_or_default();
+        if end.len() <= LONGEST_END && end.starts_with(b" ") {
+            let kept = self.ends.entry(id).or_default();
+            kept.clear();
+            kept.extend_from_slice(end);
+            self.exemplars.push(id);
+        }
     }
 
     #[inline]

@@ -25,7 +25,6 @@ impl Spelled {
 }
 
 const ONES: u64 = 0x0101_0101_0101_0101;
-const ZEROS: u64 = ONES * b'0' as u64;
 
 /// A whole number behind which the line ends, if that is among the first eight bytes: `1234567` or
 /// `12345.0`. The number and the length of its text; `None` for everything else.
@@ -38,41 +37,14 @@ pub(super) fn whole(bytes: &[u8; 8]) -> Option<(f64, usize)> {
     // Eight bits for each byte before the newline. The lowest bit found is right; a borrow can only
     // have found too many above it.
     let found = newlines.wrapping_sub(ONES) & !newlines & (ONES << 7);
-    let bits = found.trailing_zeros() & !7;
+    let bits = (found.trailing_zeros() & !7) as usize;
     if found == 0 || bits == 0 {
         return None;
     }
     // The text in the upper bytes, nothing in the lower ones.
     let text = word << (64 - bits);
-    let (text, bits_of_digits) = if text >> 48 == POINT_ZERO {
-        (text << 16, bits - 16)
-    } else {
-        (text, bits)
-    };
-    if bits_of_digits == 0 {
-        return None;
-    }
-    let digits = text ^ (ZEROS << (64 - bits_of_digits));
-    // No byte above 9: none has its high bit, and none gets it by adding 118.
-    if (digits | digits.wrapping_add(ONES * 118)) & (ONES << 7) != 0 {
-        return None;
-    }
-    Some((f64::from(number_of(digits)), bits as usize / 8))
-}
-
-/// `.0`, the point in the lower byte.
-const POINT_ZERO: u64 = 0x302e;
-
-/// Eight digits, the first one in the lowest byte.
-#[inline(always)]
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a number of eight digits is below 2^32"
-)]
-const fn number_of(digits: u64) -> u32 {
-    let twos = (digits * 10 + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
-    let fours = (twos * 100 + (twos >> 16)) & 0x0000_ffff_0000_ffff;
-    (fours * 10_000 + (fours >> 32)) as u32
+    let number = number::short_integer(text, bits)?;
+    Some((f64::from(number), bits / 8))
 }
 
 /// What may stand behind a value.

@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::known::Piece;
 use super::run::{Run, stands_at};
 use super::value::REACH;
-use super::{Fresh, Layout, Reread};
+use super::{Fresh, LONGEST_END, Layout, Reread};
 use crate::exposition::number;
 use crate::exposition::parser::Parser;
 use crate::exposition::{Entry, Options, Sample};
@@ -183,8 +183,6 @@ impl Layout {
     /// Reads a line whose prefix is known, behind whose value something stands: what stood there
     /// before, or else the line is parsed. Gives where the next line begins.
     fn parse_known(&mut self, parser: &mut Parser<'_>, at: usize, piece: usize) -> Option<usize> {
-        /// Longer ends of lines are not kept.
-        const LONGEST: usize = 512;
         let piece: Piece = *self.known.pieces.get(piece)?;
         let page = parser.page();
         let start = at + piece.length();
@@ -197,7 +195,12 @@ impl Layout {
             && let Ok(value) = number::value(rest.get(..digits)?)
         {
             *self.values.get_mut(piece.id as usize)? = value;
-            return Some(start + digits + end.len());
+            let length = end.len();
+            // Numbers have no such character.
+            if memchr::memchr(b'#', end).is_some() {
+                self.exemplars.push(piece.id);
+            }
+            return Some(start + digits + length);
         }
         parser.seek(start - piece.line());
         let Some(Ok(Entry::Sample(sample))) = parser.step() else {
@@ -205,10 +208,13 @@ impl Layout {
         };
         *self.values.get_mut(piece.id as usize)? = sample.value();
         let end = page.get(sample.value_offset() + sample.value_len()..parser.offset())?;
-        if end.len() <= LONGEST && end.starts_with(b" ") && end.ends_with(b"\n") {
+        if end.len() <= LONGEST_END && end.starts_with(b" ") && end.ends_with(b"\n") {
             let kept = self.ends.entry(piece.id).or_default();
             kept.clear();
             kept.extend_from_slice(end);
+            if sample.exemplar().is_some() {
+                self.exemplars.push(piece.id);
+            }
         }
         Some(parser.offset())
     }

@@ -91,7 +91,6 @@ struct Braces {
 
 /// Behind the series: what a line says about it.
 struct Reading {
-    value: f64,
     /// The text of the value.
     token: (usize, usize),
     timestamp: Option<i64>,
@@ -251,11 +250,13 @@ impl<'a, 'l> Cursor<'a, 'l> {
         }
     }
 
-    fn value(&self, (from, to): (usize, usize)) -> Result<f64, Stop> {
-        number::value(self.slice(from, to)).or_else(|fault| match fault {
-            NumberFault::Invalid => self.fault(Kind::InvalidValue, from),
-            NumberFault::OutOfRange => self.fault(Kind::ValueOutOfRange, from),
-        })
+    /// Refuses what is no value.
+    fn value(&self, (from, to): (usize, usize)) -> Result<(), Stop> {
+        match number::value(self.slice(from, to)) {
+            Ok(_) => Ok(()),
+            Err(NumberFault::Invalid) => self.fault(Kind::InvalidValue, from),
+            Err(NumberFault::OutOfRange) => self.fault(Kind::ValueOutOfRange, from),
+        }
     }
 
     /// The text of the metadata line whose name was just read: what stands behind one blank.
@@ -323,6 +324,7 @@ impl<'a, 'l> Cursor<'a, 'l> {
         let places = Places {
             series: end - start,
             name: (name.0 - start, name.1 - start),
+            value: (reading.token.0 - start, reading.token.1 - start),
             exemplar: reading.exemplar.map(|at| at - start),
             labels,
         };
@@ -337,9 +339,7 @@ impl<'a, 'l> Cursor<'a, 'l> {
         };
         Ok(Entry::Sample(Sample {
             line,
-            value: reading.value,
-            value_offset: reading.token.0,
-            value_len: reading.token.1 - reading.token.0,
+            offset: start,
             timestamp: reading.timestamp,
         }))
     }

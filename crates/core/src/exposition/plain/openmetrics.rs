@@ -212,7 +212,7 @@ const fn ends_token(b: u8) -> bool {
 
 /// From behind the series to the newline.
 fn reading(c: &mut Cursor<'_, '_>) -> Result<Reading, Stop> {
-    let (value, token) = value(c)?;
+    let token = value(c)?;
     let mut timestamp = None;
     let mut exemplar = None;
     if c.peek() == Some(b' ') && !at_exemplar(c)? {
@@ -225,15 +225,14 @@ fn reading(c: &mut Cursor<'_, '_>) -> Result<Reading, Stop> {
         exemplar = Some(self::exemplar(c)?);
     }
     Ok(Reading {
-        value,
         token,
         timestamp,
         exemplar,
     })
 }
 
-/// A blank and a number.
-fn value(c: &mut Cursor<'_, '_>) -> Result<(f64, (usize, usize)), Stop> {
+/// A blank and a number; gives where the number is.
+fn value(c: &mut Cursor<'_, '_>) -> Result<(usize, usize), Stop> {
     if c.peek() != Some(b' ') {
         return c.refuse(Kind::ExpectedValue);
     }
@@ -242,7 +241,8 @@ fn value(c: &mut Cursor<'_, '_>) -> Result<(f64, (usize, usize)), Stop> {
     if token.0 == token.1 {
         return c.refuse(Kind::ExpectedValue);
     }
-    Ok((c.value(token)?, token))
+    c.value(token)?;
+    Ok(token)
 }
 
 /// A blank and a timestamp.
@@ -274,7 +274,7 @@ fn exemplar(c: &mut Cursor<'_, '_>) -> Result<usize, Stop> {
     let braces = braces(c, Inside::Exemplar)?;
     let labels_end = c.at;
     c.utf8(start, labels_end)?;
-    let _ = value(c)?;
+    value(c)?;
     if c.peek() == Some(b' ') {
         seconds(c)?;
     }

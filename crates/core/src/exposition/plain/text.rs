@@ -149,7 +149,7 @@ fn reading(c: &mut Cursor<'_, '_>) -> Result<Reading, Stop> {
     if token.0 == token.1 {
         return c.refuse(Kind::ExpectedValue);
     }
-    let value = c.value(token)?;
+    c.value(token)?;
     c.skip_blanks();
     let mut timestamp = None;
     if c.peek().is_some_and(|b| b.is_ascii_digit()) {
@@ -167,7 +167,6 @@ fn reading(c: &mut Cursor<'_, '_>) -> Result<Reading, Stop> {
         Some(_) => return c.refuse(Kind::ExpectedTimestamp),
     }
     Ok(Reading {
-        value,
         token,
         timestamp,
         exemplar: None,

@@ -25,31 +25,28 @@ pub(super) struct Classes {
     pub(super) high: u64,
 }
 
-/// What a metadata line needs to know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Few {
-    pub(super) space: u64,
-    pub(super) newline: u64,
-    pub(super) backslash: u64,
-    pub(super) high: u64,
-}
-
-/// What the end of a string needs to know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct String {
-    pub(super) quote: u64,
-    /// Newlines, backslashes, anything above 0x7f.
-    pub(super) unusual: u64,
-}
-
 /// How masks are made. Every implementation gives the same masks.
 pub(super) trait Block: Copy {
     fn classes(self, bytes: &[u8; 64]) -> Classes;
 
-    fn few(self, bytes: &[u8; 64]) -> Few;
+    /// Newlines.
+    fn newlines(self, bytes: &[u8; 64]) -> u64;
 
-    /// What a string's end needs to know.
-    fn string(self, bytes: &[u8; 64]) -> String;
+    /// `0` to `9`.
+    fn digits(self, bytes: &[u8; 64]) -> u64;
+
+    /// What a help text is looked through for: backslashes, anything above 0x7f.
+    fn odd_in_help(self, bytes: &[u8; 64]) -> u64;
+
+    /// Letters, digits, `_` and colons.
+    fn name(self, bytes: &[u8; 64]) -> u64;
+
+    /// Where a block has quotes.
+    fn quotes(self, bytes: &[u8; 64]) -> u64;
+
+    /// What an ordinary string ends before: quotes, backslashes, control characters, anything above
+    /// 0x7f.
+    fn string_ends(self, bytes: &[u8; 64]) -> u64;
 
     /// Where two blocks are equal.
     fn equal(self, a: &[u8; 64], b: &[u8; 64]) -> u64;
@@ -155,12 +152,37 @@ impl Block for Portable {
     }
 
     #[inline(always)]
-    fn string(self, bytes: &[u8; 64]) -> String {
-        let words = words(bytes);
-        String {
-            quote: mask(&words, |w| equal(w, b'"')),
-            unusual: mask(&words, |w| equal(w, b'\n') | equal(w, b'\\') | w & HIGH),
-        }
+    fn newlines(self, bytes: &[u8; 64]) -> u64 {
+        mask(&words(bytes), |w| equal(w, b'\n'))
+    }
+
+    #[inline(always)]
+    fn digits(self, bytes: &[u8; 64]) -> u64 {
+        mask(&words(bytes), |w| within(w, b'0', b'9'))
+    }
+
+    #[inline(always)]
+    fn odd_in_help(self, bytes: &[u8; 64]) -> u64 {
+        mask(&words(bytes), |w| equal(w, b'\\') | w & HIGH)
+    }
+
+    #[inline(always)]
+    fn name(self, bytes: &[u8; 64]) -> u64 {
+        mask(&words(bytes), |w| {
+            within(w | (ONES * 0x20), b'a', b'z') | equal(w, b'_') | within(w, b'0', b':')
+        })
+    }
+
+    #[inline(always)]
+    fn quotes(self, bytes: &[u8; 64]) -> u64 {
+        mask(&words(bytes), |w| equal(w, b'"'))
+    }
+
+    #[inline(always)]
+    fn string_ends(self, bytes: &[u8; 64]) -> u64 {
+        mask(&words(bytes), |w| {
+            equal(w, b'"') | equal(w, b'\\') | within(w, 0, 0x1f) | w & HIGH
+        })
     }
 
     #[inline(always)]
@@ -171,17 +193,6 @@ impl Block for Portable {
             *d = a ^ b;
         }
         mask(&differences, |w| equal(w, 0))
-    }
-
-    #[inline(always)]
-    fn few(self, bytes: &[u8; 64]) -> Few {
-        let words = words(bytes);
-        Few {
-            space: mask(&words, |w| equal(w, b' ')),
-            newline: mask(&words, |w| equal(w, b'\n')),
-            backslash: mask(&words, |w| equal(w, b'\\')),
-            high: mask(&words, |w| w & HIGH),
-        }
     }
 }
 
@@ -215,22 +226,17 @@ pub(super) mod tests {
             }
             let want = naive(&bytes);
             assert_eq!(block.classes(&bytes), want, "{shift}");
-            let few = Few {
-                space: want.space,
-                newline: want.newline,
-                backslash: want.backslash,
-                high: want.high,
+            let among = |f: &dyn Fn(u8) -> bool| {
+                bytes.iter().rev().fold(0, |m, b| m << 1 | u64::from(f(*b)))
             };
-            assert_eq!(block.few(&bytes), few, "{shift}");
-            let unusual = want.newline | want.backslash | want.high;
-            assert_eq!(
-                block.string(&bytes),
-                String {
-                    quote: want.quote,
-                    unusual
-                },
-                "{shift}"
-            );
+            assert_eq!(block.newlines(&bytes), want.newline, "{shift}");
+            assert_eq!(block.digits(&bytes), want.digit, "{shift}");
+            let odd = want.backslash | want.high;
+            assert_eq!(block.odd_in_help(&bytes), odd, "{shift}");
+            let ends = among(&|b| !(b' '..0x80).contains(&b) || b == b'"' || b == b'\\');
+            assert_eq!(block.string_ends(&bytes), ends, "{shift}");
+            assert_eq!(block.quotes(&bytes), want.quote, "{shift}");
+            assert_eq!(block.name(&bytes), want.word | want.colon, "{shift}");
             assert_eq!(quotes(&bytes), want.quote, "{shift}");
             let mut other = bytes;
             let at = usize::from(shift) % 64;

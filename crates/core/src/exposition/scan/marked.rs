@@ -1,16 +1,19 @@
 //! A line together with where its parts are: cut without searching, or checking, again.
 
 use crate::exposition::entry::Labels;
+use crate::exposition::number;
 use crate::exposition::text::{Escapes, Text};
 
 /// A sample's line and the places to cut it at.
 ///
 /// Invariant: `text` begins with a series; `series` is its length, and `name_at..name_end` its name,
-/// without quotes. `exemplar` is where the exemplar's brace is, or the length of `text`. All of these
-/// are in bounds, in order, and at character boundaries. Where `marks` is `Quotes`, the series is of
+/// without quotes. `value_at..value_end` is the value, behind the series; it was found to be one, and
+/// where `digits` is not 0, to begin with so many, eight at most, and end there or with `.0`.
+/// `exemplar` is where the exemplar's brace is, or the length of `text`. All of these
+/// are in bounds, in order, and at character boundaries. Where `marks` is not `Nothing`, the series is of
 /// the form `name{label="value",label="value"}`, with `labels` labels, behind a name that ends at
-/// `name_end`; `quotes` has a bit for each quote within its first 128 bytes that opens or closes a
-/// string, and behind those every quote does.
+/// `name_end`; `quotes` has a bit for each quote within the 128 bytes behind its brace that opens or
+/// closes a string, and behind those every quote does.
 #[derive(Clone, Copy)]
 pub(crate) struct Line<'a> {
     text: &'a str,
@@ -18,6 +21,9 @@ pub(crate) struct Line<'a> {
     series: usize,
     name_at: usize,
     name_end: usize,
+    value_at: usize,
+    value_end: usize,
+    digits: usize,
     exemplar: usize,
     labels: usize,
     marks: Marks,
@@ -26,7 +32,7 @@ pub(crate) struct Line<'a> {
 /// What is known of a label set. A word wide, as `Escapes` is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
-enum Marks {
+pub(super) enum Marks {
     /// Its quotes, and that no backslash is in it.
     Quotes,
     /// Its quotes.
@@ -40,63 +46,96 @@ enum Marks {
 pub(crate) struct Places {
     pub(crate) series: usize,
     pub(crate) name: (usize, usize),
+    pub(crate) value: (usize, usize),
     pub(crate) exemplar: Option<usize>,
     pub(crate) labels: usize,
 }
 
 impl<'a> Line<'a> {
-    /// A line of any form; `None` where a place is not in order, in bounds, or a boundary.
+    /// A line of any form, whose value was found to be one; `None` where a place is not in order, in
+    /// bounds, or a boundary.
     pub(crate) fn checked(text: &'a str, places: Places) -> Option<Self> {
         let Places {
             series,
-            name: (from, to),
+            name: (name_at, name_end),
+            value: (value_at, value_end),
             exemplar,
             labels,
         } = places;
         let exemplar = exemplar.unwrap_or(text.len());
-        text.get(..series)?.get(from..to)?;
-        text.get(series..)?.get(..exemplar.checked_sub(series)?)?;
+        text.get(..series)?.get(name_at..name_end)?;
+        text.get(series..value_at)?;
+        text.get(value_at..value_end)?;
+        text.get(value_end..exemplar)?;
         Some(Self {
             text,
             quotes: [0; 2],
             series,
-            name_at: from,
-            name_end: to,
+            name_at,
+            name_end,
+            value_at,
+            value_end,
+            digits: 0,
             exemplar,
             labels,
             marks: Marks::Nothing,
         })
     }
 
-    /// A line whose series is of the ordinary form, and which has no exemplar.
+    /// A line whose series is of the ordinary form.
     ///
     /// # Safety
-    /// `text` is a checked series of the ordinary form with `labels` labels (its brace, if any, at
-    /// byte `name`), and `quotes` are the quotes of its first 128 bytes that are not escaped; behind those no quote is
-    /// escaped. `escapes` may only be false where the series has no backslash.
+    /// `text` is checked and begins with a series of the ordinary form, `series` bytes long, with
+    /// `labels` labels (its brace, if any, at byte `name`). `quotes` are the quotes of the 128
+    /// bytes behind the brace that are not escaped; behind those no quote is escaped. `marks` may only be `Quotes` where the
+    /// series has no backslash, and is not `Nothing`. From the byte behind the series to `value_end` is
+    /// a blank and a value; `digits` and `exemplar` are as the invariant says.
     #[inline(always)]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a struct would be this one again"
+    )]
     pub(super) const unsafe fn marked(
         text: &'a str,
+        series: usize,
         name: usize,
         labels: usize,
         quotes: [u64; 2],
-        escapes: bool,
+        marks: Marks,
+        value_end: usize,
+        digits: usize,
+        exemplar: usize,
     ) -> Self {
-        let series = text.len();
-        let marks = if escapes {
-            Marks::QuotesAndEscapes
-        } else {
-            Marks::Quotes
-        };
         Self {
             text,
             quotes,
             series,
             name_at: 0,
             name_end: name,
-            exemplar: usize::MAX,
+            value_at: series + 1,
+            value_end,
+            digits,
+            exemplar,
             labels,
             marks,
+        }
+    }
+
+    /// Where the value is in the line.
+    #[inline]
+    pub(crate) const fn value_place(&self) -> (usize, usize) {
+        (self.value_at, self.value_end)
+    }
+
+    #[inline]
+    pub(crate) fn value(&self) -> f64 {
+        let text = self.text.as_bytes();
+        let eight = text
+            .get(..self.value_at + self.digits)
+            .and_then(<[u8]>::last_chunk);
+        match eight {
+            Some(eight) if self.digits != 0 => number::digits(*eight, self.digits),
+            _ => number::known(text.get(self.value_at..self.value_end).unwrap_or_default()),
         }
     }
 
@@ -131,9 +170,11 @@ impl<'a> Line<'a> {
                 self.labels,
             );
         }
+        // SAFETY: by the invariant the brace is at `name_end`, within the series.
+        let text = unsafe { cut(self.text, self.name_end + 1, self.series) };
         Labels::marked(Marked {
-            text: self.series(),
-            name: self.name_end + 1,
+            text,
+            name: 0,
             base: 0,
             quotes: self.quotes[0],
             later: self.quotes[1],
@@ -170,7 +211,7 @@ const unsafe fn cut(text: &str, from: usize, to: usize) -> &str {
 
 /// The labels of a series of the ordinary form.
 ///
-/// Invariant: that of [`Line`] for `text`, its series. `quotes` are those within the 64 bytes from
+/// Invariant: that of [`Line`] for `text`, its series behind the brace. `quotes` are those within the 64 bytes from
 /// `base`, less those read already; `later` those of the second 64 bytes. `left` pairs of quotes
 /// are unread, and the name that belongs to the first of them begins at `name`.
 #[derive(Clone, Copy)]
@@ -190,20 +231,23 @@ impl<'a> Marked<'a> {
         self.left
     }
 
-    /// The place of the next quote. Ends, because the caller asks for no more than there are.
+    /// The places of the next two quotes, of which there are so many.
     #[inline(always)]
-    fn quote(&mut self) -> usize {
-        while self.quotes == 0 {
-            self.base += 64;
-            self.quotes = if self.base == 64 {
-                self.later
-            } else {
-                quotes_from(self.text.as_bytes(), self.base)
-            };
+    fn pair(&mut self) -> (usize, usize) {
+        let open = self.base + self.quotes.trailing_zeros() as usize;
+        let closing = self.quotes & self.quotes.wrapping_sub(1);
+        if closing != 0 {
+            let close = self.base + closing.trailing_zeros() as usize;
+            self.quotes = closing & (closing - 1);
+            return (open, close);
         }
-        let at = self.base + self.quotes.trailing_zeros() as usize;
-        self.quotes &= self.quotes - 1;
-        at
+        if self.left == 0 && self.quotes != 0 {
+            // What closes the last string stands before the brace that ends the series.
+            return (open, self.text.len() - 2);
+        }
+        let (pair, base, quotes) = far_pair(self.text, self.base, self.quotes, self.later);
+        (self.base, self.quotes) = (base, quotes);
+        pair
     }
 
     #[inline(always)]
@@ -212,8 +256,7 @@ impl<'a> Marked<'a> {
             return None;
         }
         self.left -= 1;
-        let open = self.quote();
-        let close = self.quote();
+        let (open, close) = self.pair();
         debug_assert!(self.name < open && open < close && close < self.text.len());
         debug_assert_eq!(self.text.as_bytes().get(open - 1), Some(&b'='));
         // SAFETY: by the invariant `open` and `close` are quotes of one label and `name` is where it
@@ -235,8 +278,33 @@ impl<'a> Marked<'a> {
     }
 }
 
-/// The quotes of the 64 bytes from `base`, or of those that are left.
+/// The places of two quotes where they are not both in the block at `base`, the place of the block that
+/// the second one is in, and what quotes are left there. Ends, because there are so many.
 #[inline(never)]
+fn far_pair(
+    text: &str,
+    mut base: usize,
+    mut quotes: u64,
+    later: u64,
+) -> ((usize, usize), usize, u64) {
+    let mut next = || {
+        while quotes == 0 {
+            base += 64;
+            quotes = if base == 64 {
+                later
+            } else {
+                quotes_from(text.as_bytes(), base)
+            };
+        }
+        let at = base + quotes.trailing_zeros() as usize;
+        quotes &= quotes - 1;
+        at
+    };
+    let pair = (next(), next());
+    (pair, base, quotes)
+}
+
+/// The quotes of the 64 bytes from `base`, or of those that are left.
 fn quotes_from(text: &[u8], base: usize) -> u64 {
     let rest = text.get(base..).unwrap_or_default();
     debug_assert!(!rest.is_empty());

@@ -5,7 +5,7 @@
 
 use std::arch::x86_64::*;
 
-use super::block::{Block, Classes, Few, String};
+use super::block::{Block, Classes};
 
 /// The machine has AVX2, carry-less multiplication and the bit instructions of its age.
 #[derive(Clone, Copy, Debug)]
@@ -18,8 +18,13 @@ pub(crate) struct Avx512(());
 impl Avx2 {
     #[inline]
     pub(super) fn detect() -> Option<Self> {
-        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("pclmulqdq"))
-            .then_some(Self(()))
+        (is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("pclmulqdq")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("lzcnt")
+            && is_x86_feature_detected!("popcnt"))
+        .then_some(Self(()))
     }
 }
 
@@ -95,15 +100,65 @@ impl Block for Avx512 {
     }
 
     #[inline(always)]
-    fn string(self, bytes: &[u8; 64]) -> String {
+    fn newlines(self, bytes: &[u8; 64]) -> u64 {
+        // SAFETY: `self` proves the instructions; the load reads the 64 bytes of the array.
+        unsafe {
+            let v = _mm512_loadu_si512(bytes.as_ptr().cast());
+            _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8(b'\n'.cast_signed()))
+        }
+    }
+
+    #[inline(always)]
+    fn digits(self, bytes: &[u8; 64]) -> u64 {
+        // SAFETY: `self` proves the instructions; the load reads the 64 bytes of the array.
+        unsafe {
+            let v = _mm512_loadu_si512(bytes.as_ptr().cast());
+            let from_zero = _mm512_sub_epi8(v, _mm512_set1_epi8(b'0'.cast_signed()));
+            _mm512_cmple_epu8_mask(from_zero, _mm512_set1_epi8(9))
+        }
+    }
+
+    #[inline(always)]
+    fn odd_in_help(self, bytes: &[u8; 64]) -> u64 {
+        // SAFETY: `self` proves the instructions; the load reads the 64 bytes of the array.
+        unsafe {
+            let v = _mm512_loadu_si512(bytes.as_ptr().cast());
+            _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8(b'\\'.cast_signed()))
+                | _mm512_movepi8_mask(v)
+        }
+    }
+
+    #[inline(always)]
+    fn name(self, bytes: &[u8; 64]) -> u64 {
+        // SAFETY: `self` proves the instructions; the loads read the 64 bytes of the array and the 16 of
+        // the tables.
+        unsafe {
+            let v = _mm512_loadu_si512(bytes.as_ptr().cast());
+            let by_low = _mm512_broadcast_i32x4(_mm_loadu_si128(BY_LOW.as_ptr().cast()));
+            let by_high = _mm512_broadcast_i32x4(_mm_loadu_si128(BY_HIGH.as_ptr().cast()));
+            let half = _mm512_set1_epi8(0x0f);
+            let low = _mm512_shuffle_epi8(by_low, _mm512_and_si512(v, half));
+            let high_half = _mm512_and_si512(_mm512_srli_epi16::<4>(v), half);
+            _mm512_test_epi8_mask(low, _mm512_shuffle_epi8(by_high, high_half))
+        }
+    }
+
+    #[inline(always)]
+    fn quotes(self, bytes: &[u8; 64]) -> u64 {
+        // SAFETY: `self` proves the instructions; the load reads the 64 bytes of the array.
+        unsafe {
+            let v = _mm512_loadu_si512(bytes.as_ptr().cast());
+            _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8(b'"'.cast_signed()))
+        }
+    }
+
+    #[inline(always)]
+    fn string_ends(self, bytes: &[u8; 64]) -> u64 {
         // SAFETY: `self` proves the instructions; the load reads the 64 bytes of the array.
         unsafe {
             let v = _mm512_loadu_si512(bytes.as_ptr().cast());
             let is = |b: u8| _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8(b.cast_signed()));
-            String {
-                quote: is(b'"'),
-                unusual: is(b'\n') | is(b'\\') | _mm512_movepi8_mask(v),
-            }
+            is(b'"') | is(b'\\') | _mm512_cmplt_epi8_mask(v, _mm512_set1_epi8(b' '.cast_signed()))
         }
     }
 
@@ -115,21 +170,6 @@ impl Block for Avx512 {
                 _mm512_loadu_si512(a.as_ptr().cast()),
                 _mm512_loadu_si512(b.as_ptr().cast()),
             )
-        }
-    }
-
-    #[inline(always)]
-    fn few(self, bytes: &[u8; 64]) -> Few {
-        // SAFETY: `self` proves the instructions; the load reads the 64 bytes of the array.
-        unsafe {
-            let v = _mm512_loadu_si512(bytes.as_ptr().cast());
-            let is = |b: u8| _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8(b.cast_signed()));
-            Few {
-                space: is(b' '),
-                newline: is(b'\n'),
-                backslash: is(b'\\'),
-                high: _mm512_movepi8_mask(v),
-            }
         }
     }
 
@@ -178,6 +218,19 @@ unsafe fn is((low, high): (__m256i, __m256i), b: u8) -> u64 {
     unsafe {
         let b = _mm256_set1_epi8(b.cast_signed());
         signs(_mm256_cmpeq_epi8(low, b), _mm256_cmpeq_epi8(high, b))
+    }
+}
+
+/// Where the bytes of both halves are below `b`, as signed numbers: so are those above 0x7f.
+///
+/// # Safety
+/// The machine has AVX2.
+#[inline(always)]
+unsafe fn below((low, high): (__m256i, __m256i), b: u8) -> u64 {
+    // SAFETY: the caller's; the instructions touch registers only.
+    unsafe {
+        let b = _mm256_set1_epi8(b.cast_signed());
+        signs(_mm256_cmpgt_epi8(b, low), _mm256_cmpgt_epi8(b, high))
     }
 }
 
@@ -237,14 +290,55 @@ impl Block for Avx2 {
     }
 
     #[inline(always)]
-    fn string(self, bytes: &[u8; 64]) -> String {
+    fn newlines(self, bytes: &[u8; 64]) -> u64 {
+        // SAFETY: `self` proves the instructions, here and in the functions called.
+        unsafe { is(halves(bytes), b'\n') }
+    }
+
+    #[inline(always)]
+    fn digits(self, bytes: &[u8; 64]) -> u64 {
         // SAFETY: `self` proves the instructions, here and in the functions called.
         unsafe {
             let v = halves(bytes);
-            String {
-                quote: is(v, b'"'),
-                unusual: is(v, b'\n') | is(v, b'\\') | signs(v.0, v.1),
-            }
+            let (zero, nine) = (_mm256_set1_epi8(b'0'.cast_signed()), _mm256_set1_epi8(9));
+            let (low, high) = (_mm256_sub_epi8(v.0, zero), _mm256_sub_epi8(v.1, zero));
+            signs(
+                _mm256_cmpeq_epi8(_mm256_min_epu8(low, nine), low),
+                _mm256_cmpeq_epi8(_mm256_min_epu8(high, nine), high),
+            )
+        }
+    }
+
+    #[inline(always)]
+    fn odd_in_help(self, bytes: &[u8; 64]) -> u64 {
+        // SAFETY: `self` proves the instructions, here and in the functions called.
+        unsafe {
+            let v = halves(bytes);
+            is(v, b'\\') | signs(v.0, v.1)
+        }
+    }
+
+    #[inline(always)]
+    fn name(self, bytes: &[u8; 64]) -> u64 {
+        // SAFETY: `self` proves the instructions, here and in the functions called.
+        unsafe {
+            let v = halves(bytes);
+            has((class(v.0), class(v.1)), WORD | COLON)
+        }
+    }
+
+    #[inline(always)]
+    fn quotes(self, bytes: &[u8; 64]) -> u64 {
+        // SAFETY: `self` proves the instructions, here and in the functions called.
+        unsafe { is(halves(bytes), b'"') }
+    }
+
+    #[inline(always)]
+    fn string_ends(self, bytes: &[u8; 64]) -> u64 {
+        // SAFETY: `self` proves the instructions, here and in the functions called.
+        unsafe {
+            let v = halves(bytes);
+            is(v, b'"') | is(v, b'\\') | below(v, b' ')
         }
     }
 
@@ -254,20 +348,6 @@ impl Block for Avx2 {
         unsafe {
             let (a, b) = (halves(a), halves(b));
             signs(_mm256_cmpeq_epi8(a.0, b.0), _mm256_cmpeq_epi8(a.1, b.1))
-        }
-    }
-
-    #[inline(always)]
-    fn few(self, bytes: &[u8; 64]) -> Few {
-        // SAFETY: `self` proves the instructions, here and in the functions called.
-        unsafe {
-            let v = halves(bytes);
-            Few {
-                space: is(v, b' '),
-                newline: is(v, b'\n'),
-                backslash: is(v, b'\\'),
-                high: signs(v.0, v.1),
-            }
         }
     }
 
