@@ -39,7 +39,6 @@ mod fleet;
 mod follow;
 mod leaf;
 mod load;
-mod nearest;
 mod overlay;
 mod place;
 mod raw;
@@ -48,8 +47,9 @@ mod reload;
 mod resolve;
 mod schema;
 mod tables;
-mod tree;
 mod vocabulary;
+
+use tokenpath_text::{nearest, tree};
 
 pub use config::{Config, Engine, Limits, Log, Network, Probe, RollUp, Source, Tenants, Web};
 pub use fleet::{Change, Fleet, Make, tell_kind};
