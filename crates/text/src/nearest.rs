@@ -25,6 +25,12 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
         .map(|(_, candidate)| candidate)
 }
 
+/// How many edits (insert, delete, replace, swap of neighbours) lie between two words.
+#[must_use]
+pub fn edits(left: &str, right: &str) -> usize {
+    distance(&normalize(left), &normalize(right))
+}
+
 /// A longer word is not mistyped but something else.
 const LONGEST: usize = 100;
 
