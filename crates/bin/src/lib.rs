@@ -6,6 +6,7 @@ pub mod cli;
 pub mod demo;
 pub mod explain;
 mod gpu_twin;
+pub mod lint;
 pub mod logging;
 pub mod metrics;
 pub mod parse;

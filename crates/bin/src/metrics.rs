@@ -85,7 +85,7 @@ struct Origin {
 }
 
 /// All families: the shared ones, then those of each backend, then our own state.
-fn descs() -> Vec<Arc<Desc>> {
+pub(crate) fn descs() -> Vec<Arc<Desc>> {
     let mut all: Vec<Arc<Desc>> = tokenpath::families().to_vec();
     all.extend(
         backends::ALL

@@ -108,8 +108,11 @@ impl World<'_> {
                 if let Some(labels) = &mut labels {
                     labels.remove("le");
                 }
+                // Of buckets it is what was observed, in its unit; they count, and have none.
+                let observed = of.family.as_ref().and_then(|family| family.measure);
                 Meaning {
                     kind: Kind::Quantile,
+                    measure: observed.filter(|_| of.part == Some(Part::Bucket)),
                     part: Some(Part::Value),
                     labels,
                     ..of
@@ -184,11 +187,17 @@ impl World<'_> {
             self.meaning(text, &both.right),
         );
         let scaled = |of: Meaning, by: f64| {
-            let measure = of.measure.map(|measure| Measure {
-                factor: measure.factor * by,
-                ..measure
-            });
-            Meaning { measure, ..of }
+            let scale = |measure: Measure| {
+                let factor = measure.factor * by;
+                // A share times anything else is no share any more.
+                let is_share = |whole: f64| (factor - whole).abs() < 1e-9 * whole;
+                let stays = measure.unit != Unit::Ratio || is_share(1.0) || is_share(100.0);
+                stays.then_some(Measure { factor, ..measure })
+            };
+            Meaning {
+                measure: of.measure.and_then(scale),
+                ..of
+            }
         };
         match (both.sign, both.left.number(), both.right.number()) {
             (sign, ..) if both.compares() && both.is_bool => Meaning {
@@ -272,7 +281,8 @@ fn of_family(family: &Arc<Family>, part: Part) -> Meaning {
     let mut labels = family.labels.clone();
     if let Some(labels) = &mut labels {
         match (kind, part) {
-            (_, Part::Bucket) => _ = labels.insert("le".to_owned()),
+            // The name of a histogram stands for its buckets, and has a rule of its own.
+            (_, Part::Bucket) | (Kind::HistogramName, _) => _ = labels.insert("le".to_owned()),
             (Kind::SummaryQuantile, _) => _ = labels.insert("quantile".to_owned()),
             _ => {}
         }

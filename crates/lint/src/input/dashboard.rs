@@ -155,7 +155,6 @@ fn one_panel(source: Source<'_>, panel: &Node, allowed: &Directives, document: &
     document.panels.push(Panel {
         title,
         unit: unit.and_then(|node| Some((node.text()?.to_owned(), source.extent(node)))),
-        place: panel.place,
         thresholds: steps.iter().filter_map(threshold).collect(),
         queries: start..document.queries.len(),
         allowed: allowed.clone(),

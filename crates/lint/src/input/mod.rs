@@ -85,8 +85,6 @@ pub(crate) struct Panel {
     pub(crate) title: String,
     /// The unit it shows, and where that stands.
     pub(crate) unit: Option<(String, Range<Place>)>,
-    /// Where the panel begins.
-    pub(crate) place: Place,
     /// The thresholds and where each stands.
     pub(crate) thresholds: Vec<(f64, Range<Place>)>,
     /// Which of the document's queries are its.

@@ -92,11 +92,11 @@ impl Measure {
     /// In words, for messages.
     pub(crate) fn words(self) -> String {
         match self.unit {
-            Unit::Ratio if self.is(Unit::Ratio, 100.0) => "percent, from 0 to 100".into(),
+            Unit::Ratio if self.is(Unit::Ratio, 100.0) => "in percent, from 0 to 100".into(),
             Unit::Ratio if self.is(Unit::Ratio, 1.0) => "a fraction from 0 to 1".into(),
-            Unit::Seconds if self.is(Unit::Seconds, 1000.0) => "milliseconds".into(),
-            unit if self.is(unit, 1.0) => unit.suffix().to_owned(),
-            unit => format!("{} times {}", unit.suffix(), self.factor),
+            Unit::Seconds if self.is(Unit::Seconds, 1000.0) => "in milliseconds".into(),
+            unit if self.is(unit, 1.0) => format!("in {}", unit.suffix()),
+            unit => format!("in {} times {}", unit.suffix(), self.factor),
         }
     }
 }
@@ -229,6 +229,11 @@ impl Names {
         if created || self.is_left_out(name) {
             return Found::Foreign;
         }
+        if let Some(why) = self.no_such_part(name) {
+            let nearest = None;
+            let why = Some(why);
+            return Found::Unknown { why, nearest };
+        }
         let why = || {
             let covers = |name: &str| {
                 self.missing
@@ -256,6 +261,18 @@ impl Names {
             Found::Unknown { why, nearest }
         } else {
             Found::Foreign
+        }
+    }
+
+    /// Why a family that is there has no such samples.
+    fn no_such_part(&self, name: &str) -> Option<&'static str> {
+        let (base, part) = split(name);
+        match (self.families.get(base)?.kind, part) {
+            (_, Part::Value) => None,
+            (MetricType::Summary, _) => Some("it is a summary, with quantiles and no buckets"),
+            (MetricType::Counter, _) => Some("it is a counter, and the name alone is its sample"),
+            (MetricType::Gauge, _) => Some("it is a gauge, and the name alone is its sample"),
+            _ => None,
         }
     }
 

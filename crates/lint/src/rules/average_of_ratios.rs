@@ -29,7 +29,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Found>) {
         {
             return;
         }
-        let shown = context.of(&inner.span);
+        let shown = context.written(&inner.span);
         found.push(Found::new(
             name,
             format!("`{shown}` is a quotient of events: an average gives few events the weight of many"),

@@ -32,7 +32,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Found>) {
         if context.meaning(argument).kind != Number::Counter {
             return;
         }
-        let shown = context.of(&argument.span);
+        let shown = context.written(&argument.span);
         let advice = match instead {
             Some(instead) => format!("write {instead}()"),
             None => "take increase() or rate() first".to_owned(),

@@ -34,8 +34,8 @@ fn check(context: &Context<'_>, found: &mut Vec<Found>) {
             .and_then(|node| context.meaning(node).measure)
             .is_some_and(|measure| measure.unit == Unit::Ratio);
         let aggregation = if is_share { "max" } else { "sum" };
-        let by = context.of(grouping);
-        let inner = context.of(operand);
+        let by = context.written(grouping);
+        let inner = context.written(operand);
         // Blanks between the operand and `by` go with it.
         let tail = operand.end..grouping.end;
         found.push(

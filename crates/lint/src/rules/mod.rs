@@ -106,6 +106,9 @@ pub(crate) fn is_rule(id: &str) -> bool {
 pub(crate) struct Context<'c> {
     pub(crate) world: World<'c>,
     pub(crate) expanded: &'c Expanded,
+    /// What was written, variables and all.
+    pub(crate) original: &'c str,
+    /// What was read.
     pub(crate) text: &'c str,
     pub(crate) tree: Option<&'c Node>,
     pub(crate) faults: &'c [Fault],
@@ -156,6 +159,12 @@ pub(crate) struct FoundAt {
 impl<'c> Context<'c> {
     fn of(&self, span: &Span) -> &'c str {
         self.text.get(span.clone()).unwrap_or_default()
+    }
+
+    /// A part as it was written.
+    fn written(&self, span: &Span) -> &'c str {
+        let span = self.expanded.original(span);
+        self.original.get(span).unwrap_or_default()
     }
 
     fn meaning(&self, node: &Node) -> Meaning {

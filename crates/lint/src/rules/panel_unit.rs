@@ -88,7 +88,7 @@ fn check(panel: &PanelContext<'_>, found: &mut Vec<FoundAt>) {
             None => "scale the query, or take another unit".to_owned(),
         };
         let message = format!(
-            "the queries give {}, and the panel shows them as `{unit}`: {}",
+            "the queries are {}, and `{unit}` is for what is {}",
             measure.words(),
             shows.words()
         );
@@ -103,7 +103,7 @@ fn check(panel: &PanelContext<'_>, found: &mut Vec<FoundAt>) {
             found.push(FoundAt {
                 place: place.clone(),
                 message: format!(
-                    "the queries give a fraction from 0 to 1, which never reaches the threshold {}",
+                    "the queries are a fraction from 0 to 1, which never reaches the threshold {}",
                     shown(*value)
                 ),
                 advice: format!("write {}", shown(value / 100.0)),

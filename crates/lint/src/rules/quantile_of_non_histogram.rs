@@ -45,7 +45,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Found>) {
         } else {
             "take the buckets of a histogram, or max() and avg() of this".to_owned()
         };
-        let shown = context.of(&of.span);
+        let shown = context.written(&of.span);
         found.push(Found::new(
             &of.span,
             format!("histogram_quantile() needs buckets, and `{shown}` {what}"),

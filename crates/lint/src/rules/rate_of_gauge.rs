@@ -34,7 +34,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Found>) {
             Number::Quantile | Number::SummaryQuantile => "a quantile",
             _ => return,
         };
-        let shown = context.of(&argument.span);
+        let shown = context.written(&argument.span);
         found.push(Found::new(
             name,
             format!("{function}() of `{shown}`, which is {what}: only counters have a rate"),

@@ -32,11 +32,8 @@ fn check(context: &Context<'_>, found: &mut Vec<Found>) {
         };
         let suffix = part.suffix();
         let message = format!("`{name}` is gone: only older releases have it ({until})");
-        let ours = canonical
-            .as_ref()
-            .map(|name| format!("`{name}`, which every release gives through Tokenpath"));
-        let advice = match (heir, ours) {
-            (Some(heir), ours) => format!(
+        let advice = match (heir, canonical) {
+            (Some(heir), canonical) => format!(
                 "write `{}{suffix}`, since {}{}{}",
                 heir.name,
                 heir.since,
@@ -45,12 +42,14 @@ fn check(context: &Context<'_>, found: &mut Vec<Found>) {
                 } else {
                     " (not the same to the sample: see docs/metrics.md)"
                 },
-                ours.map(|ours| format!("; or {ours}")).unwrap_or_default(),
+                canonical
+                    .as_ref()
+                    .map(|ours| format!(
+                        "; or `{ours}{suffix}`, which Tokenpath gives over every release"
+                    ))
+                    .unwrap_or_default(),
             ),
-            (None, Some(ours)) => {
-                format!("nothing has taken its place; there is {ours} where it can be known")
-            }
-            (None, None) => "nothing has taken its place".to_owned(),
+            (None, _) => "nothing has taken its place: newer releases do not have it".to_owned(),
         };
         let fix = heir.as_ref().filter(|heir| heir.same);
         let span = &selector.name;

@@ -30,7 +30,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Found>) {
             &node.span,
             format!(
                 "both sides are `{}`: this is always {always}",
-                context.of(&left.span)
+                context.written(&left.span)
             ),
             "one of them was meant to be something else",
         ));

@@ -26,7 +26,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Found>) {
         if !(inner.is_share() || is_mean) || inner.kind == Number::Quantile {
             return;
         }
-        let shown = context.of(&aggregate.inner.span);
+        let shown = context.written(&aggregate.inner.span);
         let (what, advice) = if is_mean {
             (
                 "is a quotient",

@@ -147,7 +147,11 @@ fn judge(
     {
         return;
     }
-    let known: Vec<&str> = labels.iter().map(|label| &**label).collect();
+    let known: Vec<&str> = labels
+        .iter()
+        .map(|label| &**label)
+        .filter(|label| !is_added(label) && *label != "pid")
+        .collect();
     let meant = alias(label)
         .filter(|meant| labels.contains(*meant))
         .or_else(|| nearest(label, known.iter().copied()));

@@ -49,7 +49,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Found>) {
         found.push(Found::new(
             &side.span,
             format!(
-                "{of} is in {}, and {} is another unit",
+                "{of} is {}, and {} is in another unit",
                 measure.words(),
                 shown(number)
             ),
