@@ -11,7 +11,7 @@ use crate::finding::Finding;
 use crate::input::{self, Directives, Document, Query, Role};
 use crate::meaning::{Meaning, Records, World};
 use crate::names::{Known, Names};
-use crate::promql::PLACEHOLDER;
+use crate::promql::{PLACEHOLDER, Reader};
 use crate::rules::{self, Check, Context, PanelContext, RULES, Rule};
 
 /// A file and its text.
@@ -42,6 +42,7 @@ pub struct Linter<'k> {
     known: Known<'k>,
     page: Option<Names>,
     labels: BTreeSet<String>,
+    reader: Reader,
     /// The names with the dialects that files say they speak.
     names: Mutex<HashMap<BTreeSet<String>, Arc<Names>>>,
 }
@@ -74,6 +75,7 @@ impl<'k> Linter<'k> {
             known,
             page: None,
             labels: BTreeSet::new(),
+            reader: Reader::default(),
             names: Mutex::default(),
         }
     }
@@ -128,7 +130,7 @@ impl<'k> Linter<'k> {
                     .map(|inspected| inspected.edits)
                     .filter(|edits| !edits.is_empty())
                     .collect();
-                round += mend(file, document, groups);
+                round += mend(&self.reader, file, document, groups);
             }
             mended += round;
             if round == 0 {
@@ -141,7 +143,7 @@ impl<'k> Linter<'k> {
     fn read(&self, files: &[File]) -> (Vec<Document>, Records) {
         let documents: Vec<Document> = files
             .iter()
-            .map(|file| input::read(&file.name, &file.text, file.named))
+            .map(|file| input::read(&self.reader, &file.name, &file.text, file.named))
             .collect();
         let records = self.records(&documents);
         (documents, records)
@@ -367,7 +369,7 @@ fn edits(query: &Query, index: usize, wanted: Vec<(Range<usize>, String)>) -> Ve
 
 /// Makes the edits of as many findings as go together, and keeps them where the file then says what it
 /// should. How many findings that were.
-fn mend(file: &mut File, document: &Document, groups: Vec<Vec<Edit>>) -> usize {
+fn mend(reader: &Reader, file: &mut File, document: &Document, groups: Vec<Vec<Edit>>) -> usize {
     let mut taken: Vec<Edit> = Vec::new();
     let mut count = 0;
     let mut alone = Vec::new();
@@ -388,22 +390,29 @@ fn mend(file: &mut File, document: &Document, groups: Vec<Vec<Edit>>) -> usize {
     if taken.is_empty() {
         return 0;
     }
-    if let Some(text) = applied(file, document, &taken) {
+    if let Some(text) = applied(reader, file, document, &taken) {
         file.text = text;
         return count;
     }
-    // Something does not fit: the first that does by itself; the others come in the next round.
+    // Something does not fit: all that do, one after the other.
+    let (mut fitting, mut best) = (Vec::new(), None);
+    count = 0;
     for group in alone {
-        if let Some(text) = applied(file, document, &group) {
-            file.text = text;
-            return 1;
+        let mut more = fitting.clone();
+        more.extend(group);
+        if let Some(text) = applied(reader, file, document, &more) {
+            (fitting, best) = (more, Some(text));
+            count += 1;
         }
     }
-    0
+    if let Some(text) = best {
+        file.text = text;
+    }
+    count
 }
 
 /// The text with the edits, if reading it gives what was meant and nothing else.
-fn applied(file: &File, document: &Document, edits: &[Edit]) -> Option<String> {
+fn applied(reader: &Reader, file: &File, document: &Document, edits: &[Edit]) -> Option<String> {
     let write = |text: &str, mut pieces: Vec<(Range<usize>, &str)>| -> Option<String> {
         pieces.sort_by_key(|(at, _)| std::cmp::Reverse((at.start, at.end)));
         let mut text = text.to_owned();
@@ -417,7 +426,7 @@ fn applied(file: &File, document: &Document, edits: &[Edit]) -> Option<String> {
     };
     let whole = edits.iter().map(|edit| (edit.at.clone(), &*edit.new));
     let text = write(&file.text, whole.collect())?;
-    let read = input::read(&file.name, &text, file.named);
+    let read = input::read(reader, &file.name, &text, file.named);
     if read.queries.len() != document.queries.len() || read.flaws.len() != document.flaws.len() {
         return None;
     }

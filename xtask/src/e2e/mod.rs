@@ -3,6 +3,7 @@
 mod bomb;
 mod demo;
 mod faults;
+mod lint;
 mod manners;
 mod page;
 mod prometheus;
@@ -18,4 +19,5 @@ pub(crate) fn run(binaries: &Binaries, report: &mut Report) {
     translate::run(binaries, report);
     faults::run(binaries, report);
     manners::run(binaries, report);
+    lint::run(binaries, report);
 }

@@ -228,7 +228,7 @@ fn of_variable(source: Source<'_>, variable: &Node) -> Option<Query> {
             (text, spelling)
         }
     };
-    query.reading = crate::promql::read(&text, true);
+    query.reading = source.reader.read(&text, true);
     query.text = text;
     query.spelling = spelling;
     Some(query)

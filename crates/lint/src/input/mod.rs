@@ -6,6 +6,7 @@ mod rules;
 mod spelling;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use tokenpath_text::tree::{self, Limits, Node};
 use tokenpath_text::{Flaw, Lines, Place, json};
@@ -13,7 +14,7 @@ use tokenpath_text::{Flaw, Lines, Place, json};
 pub(crate) use directive::Directives;
 pub(crate) use spelling::Spelling;
 
-use crate::promql::{self, Reading};
+use crate::promql::{Reader, Reading};
 
 /// How large a file may be.
 const LIMITS: Limits = Limits {
@@ -46,7 +47,7 @@ pub(crate) struct Query {
     pub(crate) place: Place,
     pub(crate) spelling: Option<Spelling>,
     pub(crate) role: Role,
-    pub(crate) reading: Reading,
+    pub(crate) reading: Arc<Reading>,
     /// The rules that its author allows to break.
     pub(crate) allowed: Directives,
 }
@@ -95,6 +96,7 @@ pub(crate) struct Panel {
 /// The text of a file while it is read.
 #[derive(Clone, Copy)]
 pub(crate) struct Source<'s> {
+    reader: &'s Reader,
     text: &'s str,
     lines: &'s Lines<'s>,
 }
@@ -129,19 +131,20 @@ impl Source<'_> {
             place: node.place,
             spelling: self.spelling(node, text),
             role,
-            reading: promql::read(text, variables),
+            reading: self.reader.read(text, variables),
             allowed,
         })
     }
 }
 
 /// Reads a file. `named` says that somebody asked for this very file, so that nothing in it is a fault.
-pub(crate) fn read(name: &str, text: &str, named: bool) -> Document {
+pub(crate) fn read(reader: &Reader, name: &str, text: &str, named: bool) -> Document {
     let text_without_mark = text.strip_prefix('\u{feff}').unwrap_or(text);
     let is_json = name.ends_with(".json")
         || (!is_yaml(name) && text_without_mark.trim_start().starts_with('{'));
     let lines = Lines::new(text);
     let source = Source {
+        reader,
         text,
         lines: &lines,
     };
@@ -228,7 +231,7 @@ mod tests {
     fn a_broken_document_does_not_hide_the_others() {
         let text = "groups:\n- name: a\n  rules:\n  - {record: a:b, expr: up}\n---\na: [1\n---\n\
                     groups:\n- name: b\n  rules:\n  - {alert: C, expr: up == 0}\n";
-        let document = read("x.yml", text, true);
+        let document = read(&Reader::default(), "x.yml", text, true);
         assert_eq!(document.queries.len(), 2);
         assert_eq!(document.queries[1].place.line, 11);
         assert_eq!(document.flaws.len(), 1);
@@ -243,10 +246,29 @@ mod tests {
             ("", true, 0),
             ("kind: Service\napiVersion: v1\n", false, 0),
         ] {
-            assert_eq!(read("x.yaml", text, named).flaws.len(), troubles, "{text}");
+            assert_eq!(
+                read(&Reader::default(), "x.yaml", text, named).flaws.len(),
+                troubles,
+                "{text}"
+            );
         }
-        assert_eq!(read("x.json", "{\"name\": 1}", false).flaws.len(), 0);
-        assert_eq!(read("x.json", "{\"name\": 1}", true).flaws.len(), 1);
-        assert_eq!(read("x.json", "{\"name\": 1", false).flaws.len(), 1);
+        assert_eq!(
+            read(&Reader::default(), "x.json", "{\"name\": 1}", false)
+                .flaws
+                .len(),
+            0
+        );
+        assert_eq!(
+            read(&Reader::default(), "x.json", "{\"name\": 1}", true)
+                .flaws
+                .len(),
+            1
+        );
+        assert_eq!(
+            read(&Reader::default(), "x.json", "{\"name\": 1", false)
+                .flaws
+                .len(),
+            1
+        );
     }
 }

@@ -3,10 +3,10 @@
 
 use std::ops::Range;
 
-/// The offsets in the file of each byte of a text, and of its end.
+/// Where in the file each byte of a text begins and ends, and where the text ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Spelling {
-    offsets: Vec<usize>,
+    offsets: Vec<(usize, usize)>,
     style: Style,
 }
 
@@ -43,10 +43,10 @@ impl Spelling {
             let last = self.offsets.last().copied().unwrap_or_default();
             self.offsets.get(index).copied().unwrap_or(last)
         };
-        let start = at(span.start);
+        let start = at(span.start).0;
         // Behind the last byte, not before the next: between them may be the end of a line.
         let end = match span.end.checked_sub(1) {
-            Some(last) if span.end > span.start => at(last) + 1,
+            Some(last) if span.end > span.start => at(last).1,
             _ => start,
         };
         start..end.max(start)
@@ -111,7 +111,7 @@ fn align(file: &str, start: usize, text: &str, style: Style) -> Option<Spelling>
                     continue;
                 }
                 Some(decoded) if decoded == c => {
-                    offsets.extend(std::iter::repeat_n(at, c.len_utf8()));
+                    offsets.extend(std::iter::repeat_n((at, at + length), c.len_utf8()));
                     at += length;
                     next += c.len_utf8();
                     continue;
@@ -123,7 +123,7 @@ fn align(file: &str, start: usize, text: &str, style: Style) -> Option<Spelling>
             if !rest.starts_with("''") {
                 return None;
             }
-            offsets.push(at);
+            offsets.push((at, at + 2));
             at += 2;
             next += 1;
             continue;
@@ -138,13 +138,13 @@ fn align(file: &str, start: usize, text: &str, style: Style) -> Option<Spelling>
             // What is folded or indented differs; what is not stays byte for byte.
             for index in 0..here {
                 let same = ours == theirs;
-                offsets.push(
-                    at + if same {
+                let offset = at
+                    + if same {
                         index
                     } else {
                         index.min(there.saturating_sub(1))
-                    },
-                );
+                    };
+                offsets.push((offset, offset + 1));
             }
             at += there;
             next += here;
@@ -158,12 +158,12 @@ fn align(file: &str, start: usize, text: &str, style: Style) -> Option<Spelling>
             return None;
         }
         for index in 0..c.len_utf8() {
-            offsets.push(at + index);
+            offsets.push((at + index, at + index + 1));
         }
         at += c.len_utf8();
         next += c.len_utf8();
     }
-    offsets.push(at);
+    offsets.push((at, at));
     let rest = file.get(at..)?;
     let closed = match style {
         Style::Double => rest.trim_start().starts_with('"'),

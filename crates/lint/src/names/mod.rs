@@ -342,6 +342,8 @@ impl Names {
             .filter(current)
             .map(|family| &*family.name)
             .filter(|candidate| candidate.len().abs_diff(name.len()) <= name.len() / 4 + 1)
+            // Nobody mistypes the beginning, and there are many names.
+            .filter(|candidate| candidate.get(..4) == name.get(..4))
             .collect();
         candidates.sort_unstable();
         let near = nearest(name, candidates)?;

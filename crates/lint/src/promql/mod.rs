@@ -4,6 +4,9 @@ mod template;
 pub(crate) mod token;
 pub(crate) mod tree;
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use promql_parser::parser;
 
 pub(crate) use template::{Expanded, PLACEHOLDER, expansions};
@@ -23,8 +26,35 @@ pub(crate) struct Reading {
 /// Longer expressions are not read: nobody wrote them.
 const LENGTH_MAX: usize = 64 << 10;
 
-/// Reads an expression, of a dashboard with its variables.
-pub(crate) fn read(text: &str, variables: bool) -> Reading {
+/// As many expressions are remembered.
+const MEMORY_MAX: usize = 4096;
+
+/// Reads expressions, and remembers those that it has read: panels repeat themselves, and a file that is
+/// mended is read again and again.
+#[derive(Debug, Default)]
+pub(crate) struct Reader {
+    memory: Mutex<HashMap<(String, bool), Arc<Reading>>>,
+}
+
+impl Reader {
+    /// Reads an expression, of a dashboard with its variables.
+    pub(crate) fn read(&self, text: &str, variables: bool) -> Arc<Reading> {
+        let lock = || self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (text.to_owned(), variables);
+        if let Some(known) = lock().get(&key) {
+            return Arc::clone(known);
+        }
+        let reading = Arc::new(read(text, variables));
+        let mut memory = lock();
+        if memory.len() >= MEMORY_MAX {
+            memory.clear();
+        }
+        memory.insert(key, Arc::clone(&reading));
+        reading
+    }
+}
+
+fn read(text: &str, variables: bool) -> Reading {
     let tries = if variables && text.contains(['$', '[']) {
         expansions(text)
     } else {

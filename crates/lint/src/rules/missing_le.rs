@@ -27,7 +27,12 @@ fn check(context: &Context<'_>, found: &mut Vec<Found>) {
         }
         let edits = match &aggregate.grouping {
             None if name.is_empty() => None,
-            None => Some((aggregate.name.end..aggregate.name.end, " by (le)".to_owned())),
+            None => {
+                let end = aggregate.name.end;
+                let glued = context.text.get(end..).unwrap_or_default().starts_with('(');
+                let by = if glued { " by (le) " } else { " by (le)" };
+                Some((end..end, by.to_owned()))
+            }
             Some(grouping) if grouping.without => None,
             Some(grouping) => match grouping.labels.first() {
                 Some(first) => Some((first.start..first.start, "le, ".to_owned())),
