@@ -330,6 +330,94 @@ fn a_page_is_all_there_is() {
     assert!(error.to_string().starts_with("line 1, column "), "{error}");
 }
 
+/// Runs the program; its exit code and what it says.
+fn program(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_tokenpath"))
+        .arg("lint")
+        .args(arguments)
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.code(), said)
+}
+
+#[test]
+fn the_page_may_be_at_a_url() {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 1024];
+        assert!(stream.read(&mut request).unwrap() > 0);
+        let page = "# TYPE tokenpath_source_up gauge\ntokenpath_source_up{backend=\"vllm\"} 1\n";
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n";
+        write!(stream, "{head}Content-Length: {}\r\n\r\n{page}", page.len()).unwrap();
+    });
+    let url = format!("http://{address}/metrics");
+    let (code, said) = program(&["--against", &url, "testdata/lint/good/limitador.yml"]);
+    server.join().unwrap();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("`authorized_calls` is not on the page"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_cannot_be_done_says_so_and_exits_with_2() {
+    for (arguments, says) in [
+        (&["no/such/file"][..], "no/such/file"),
+        (
+            &["--against", "no-such-page", "monitoring"],
+            "--against no-such-page",
+        ),
+        (
+            &["--against", "http://127.0.0.1:1/metrics", "monitoring"],
+            "127.0.0.1:1",
+        ),
+        (
+            &["--against", "README.md", "monitoring"],
+            "line 3, column 1",
+        ),
+        (&["--dialect", "esperanto", "monitoring"], "esperanto"),
+    ] {
+        let (code, said) = program(arguments);
+        assert_eq!(code, Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(says), "{arguments:?}: {said}");
+    }
+    let (code, said) = program(&["--rules"]);
+    assert_eq!((code, said.lines().count()), (Some(0), RULES.len()));
+}
+
+#[test]
+fn no_depth_and_no_length_makes_it_fall() {
+    let linter = linter();
+    for piece in [
+        "(", "-", "a or ", "2 ^ ", "a[1h:1m]", "[1h:1m]", "sum(", "{", "by (x) ", "\"", "a + (",
+        "$x ", "[[x]] ",
+    ] {
+        for times in [60, 400, 12_000] {
+            let text = piece.repeat(times);
+            let dashboard = json!({"panels": [{"targets": [{"expr": format!("a{text}a")}]}]});
+            let mut files = [
+                alert(&text),
+                alert(&format!("{text}a")),
+                File::new("d.json", dashboard.to_string()),
+                File::new("raw.yml", text.clone()),
+                File::new("raw.json", text),
+            ];
+            _ = linter.lint(&files);
+            _ = linter.fix(&mut files);
+        }
+    }
+    for deep in ["[", "{\"a\":", "- ", "a: {", "? "] {
+        let text = deep.repeat(50_000);
+        _ = linter.lint(&[File::new("x.json", text.clone()), File::new("x.yml", text)]);
+    }
+}
+
 #[test]
 fn mending_keeps_every_other_byte_and_is_done_once() {
     let linter = linter();

@@ -451,7 +451,7 @@ mod tests {
     #[test]
     fn nothing_is_known_and_nothing_is_said() {
         let linter = Linter::new(Known::default());
-        let text = "groups:\n- name: a\n  rules:\n  - {record: a:b, expr: rate(node_x[5m])}\n";
+        let text = "groups:\n- name: a\n  rules:\n  - {record: a:b, expr: \"rate(node_x[5m])\"}\n";
         assert_eq!(linter.lint(&[File::new("a.yml", text)]), []);
     }
 }

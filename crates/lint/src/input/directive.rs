@@ -31,7 +31,7 @@ impl Directives {
             "allow" => {
                 for word in words {
                     if !crate::rules::is_rule(word) {
-                        wrong.get_or_insert(format!("`{word}` is no rule"));
+                        wrong.get_or_insert_with(|| format!("`{word}` is no rule"));
                     }
                     self.allowed.insert(word.to_owned());
                 }
@@ -39,7 +39,7 @@ impl Directives {
             "dialect" => {
                 for word in words {
                     if tokenpath_core::dialect::Dialect::builtin(word).is_none() {
-                        wrong.get_or_insert(format!("`{word}` is no dialect"));
+                        wrong.get_or_insert_with(|| format!("`{word}` is no dialect"));
                     }
                     self.dialects.insert(word.to_owned());
                 }

@@ -153,7 +153,12 @@ fn of_row(known: &Known<'_>, upstream: &Upstream, prefix: &str, row: &catalogue:
         kind: row.kind,
         measure,
         labels: ours
-            .filter(|_| !upstream.open_labels)
+            // Wrappers add labels of their own.
+            .filter(|_| {
+                !upstream.open_labels
+                    && !prefix.starts_with("ray_")
+                    && !prefix.starts_with("kserve_")
+            })
             .and_then(|desc| labels_upstream(desc, upstream, row)),
         backends: BTreeSet::from([upstream.catalogue.backend.to_string()]),
         edges: row.edges.to_vec(),

@@ -223,6 +223,12 @@ impl Names {
         if PROMETHEUS.contains(&name) || name.starts_with("scrape_") {
             return Found::Foreign;
         }
+        // What rules record is named level:metric:operation, also beside an engine's `vllm:…`.
+        let stripped = |prefix: &String| name.strip_prefix(&**prefix);
+        let inside = self.prefixes.iter().find_map(stripped).unwrap_or(name);
+        if inside.contains(':') {
+            return Found::Foreign;
+        }
         let base = name.strip_suffix("_created").unwrap_or(name);
         let created = base != name
             && (self.exact(base).is_some() || self.exact(&format!("{base}_total")).is_some());

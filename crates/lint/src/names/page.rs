@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use tokenpath_core::exposition::{Entry, Format, Mode, Options, ParseError, Parser, parse_value};
+use tokenpath_core::exposition::{Entry, Format, Options, ParseError, Parser, parse_value};
 use tokenpath_core::{MetricType, Unit};
 
 use super::{Family, Measure, Names, Standing, split};
@@ -17,9 +17,7 @@ struct Seen {
 }
 
 pub(super) fn names(page: &[u8], known: &Names) -> Result<Names, ParseError> {
-    let mut options = Options::default();
-    options.format = Format::sniff(page, None);
-    options.mode = Mode::Strict;
+    let options = Options::new(Format::sniff(page, None));
     let mut types: HashMap<String, MetricType> = HashMap::new();
     let mut seen: HashMap<String, Seen> = HashMap::new();
     for entry in Parser::new(page, options) {

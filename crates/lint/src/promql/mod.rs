@@ -92,8 +92,11 @@ fn judge(text: &str) -> (Option<Node>, Vec<Fault>) {
     }
     let (tree, mut faults) = tree::parse(text);
     match &tree {
+        // So long or so deep that neither reader should go into it.
+        None if faults.contains(&Fault::TooLong) => (None, Vec::new()),
+        None if faults.iter().any(too_deep) => (None, faults),
         // Newer PromQL than our reader knows is no fault of the query.
-        None if !faults.iter().any(too_deep) && verdict(text).is_none() => (None, Vec::new()),
+        None if verdict(text).is_none() => (None, Vec::new()),
         // What was meant is no PromQL yet.
         Some(_) if !faults.is_empty() => (tree, faults),
         Some(node) => {
@@ -126,12 +129,13 @@ fn locate(text: &str, node: &Node) -> Option<Fault> {
         .into_iter()
         .find_map(|child| locate(text, child));
     let at: Span = node.span.clone();
-    Some(inside.unwrap_or_else(|| Fault::Unexpected { at, what: why }))
+    Some(inside.unwrap_or(Fault::Unexpected { at, what: why }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_refusal_says_where() {
@@ -150,6 +154,80 @@ mod tests {
         }
         for text in ["holt_winters(x[1h], 0.1, 0.1)", "sum(a) by (b)", "x"] {
             assert_eq!(read(text, false).faults, [], "{text}");
+        }
+    }
+
+    /// Expressions of all shapes, right ones.
+    fn expression() -> impl Strategy<Value = String> {
+        let metric = prop_oneof!["[a-z]{1,3}", Just("a{b=\"c\", d=~\"e|f\"}".to_owned())];
+        let range = prop_oneof![
+            "[a-z]{1,3}\\[5m\\]",
+            Just("a{le=\"5\"}[1h] offset 5m".to_owned())
+        ];
+        let rate = range.prop_map(|range| format!("rate({range})"));
+        let leaf = prop_oneof![metric, rate, Just("(time() - vector(1))".to_owned())];
+        leaf.prop_recursive(4, 24, 3, |inner| {
+            let sign = proptest::sample::select(vec![
+                "+",
+                "-",
+                "*",
+                "/",
+                "%",
+                "^",
+                "==",
+                "> bool",
+                "<=",
+                "and",
+                "or",
+                "unless",
+                "/ on (a) group_left (b)",
+                "* ignoring (a)",
+                "and on ()",
+            ]);
+            let sign = (inner.clone(), sign, inner.clone());
+            let by = proptest::sample::select(vec!["", " by (a, le)", " without (b)", " by ()"]);
+            prop_oneof![
+                sign.prop_map(|(left, sign, right)| match sign {
+                    "and" | "or" | "unless" | "and on ()" => format!("({left}) {sign} ({right})"),
+                    _ => format!("{left} {sign} {right}"),
+                }),
+                inner.clone().prop_map(|inner| format!("-({inner})")),
+                (inner.clone(), by.clone()).prop_map(|(inner, by)| format!("sum{by} ({inner})")),
+                (inner.clone(), by).prop_map(|(inner, by)| format!("topk(3, {inner}){by}")),
+                inner
+                    .clone()
+                    .prop_map(|inner| format!("max_over_time(({inner})[1h:5m])")),
+                inner.prop_map(|inner| format!("histogram_quantile(0.9, {inner})")),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_the_judge_takes_our_reader_understands(text in expression()) {
+            prop_assert_eq!(verdict(&text), None);
+            let (tree, faults) = tree::parse(&text);
+            prop_assert!(faults.is_empty(), "{}: {:?}", text, faults);
+            let tree = tree.unwrap();
+            prop_assert_eq!(tree.span.clone(), 0..text.len());
+            // Each part is an expression by itself.
+            let mut parts = Vec::new();
+            tree.walk(&mut |node| parts.push(node.span.clone()));
+            for part in parts {
+                let part = text.get(part).unwrap();
+                prop_assert_eq!(verdict(part), None, "{}", part);
+            }
+        }
+
+        #[test]
+        fn our_reader_takes_whatever_the_judge_takes(words in proptest::collection::vec(proptest::sample::select(vec![
+            "a", "b", "1", "5m", "sum", "rate", "by", "without", "(", ")", "(", ")", "[5m]", "{", "}", "le", "=", "\"x\"", ",", "+", "-", ">", "bool", "offset", "and", "on", "@", "^",
+        ]), 1..9)) {
+            let text = words.join(" ");
+            if verdict(&text).is_none() {
+                let (tree, faults) = tree::parse(&text);
+                prop_assert!(tree.is_some() && faults.is_empty(), "{}: {:?}", text, faults);
+            }
         }
     }
 

@@ -166,6 +166,8 @@ impl Node {
 pub(crate) enum Fault {
     /// It cannot be read beyond this.
     Unexpected { at: Span, what: String },
+    /// It is so long that it is not looked at: nothing is said of it.
+    TooLong,
     /// `by (…)` behind what is no aggregation.
     Misplaced { operand: Span, grouping: Span },
 }
@@ -182,6 +184,7 @@ pub(crate) fn parse(text: &str) -> (Option<Node>, Vec<Fault>) {
         tokens: &tokens,
         at: 0,
         depth: 0,
+        signs: 0,
         faults: Vec::new(),
     };
     let outcome = parser.whole();
@@ -196,7 +199,10 @@ pub(crate) fn parse(text: &str) -> (Option<Node>, Vec<Fault>) {
 }
 
 /// As deep as brackets may be nested.
-const DEPTH_MAX: usize = 100;
+const DEPTH_MAX: usize = 50;
+
+/// As many signs may stand between operands: each makes the tree deeper by one.
+const SIGNS_MAX: usize = 150;
 
 const AGGREGATIONS: [&str; 14] = [
     "sum",
@@ -232,6 +238,7 @@ struct Parser<'t> {
     tokens: &'t [Token],
     at: usize,
     depth: usize,
+    signs: usize,
     faults: Vec<Fault>,
 }
 
@@ -315,27 +322,33 @@ impl<'t> Parser<'t> {
         outcome
     }
 
-    fn binary(&mut self, level: usize) -> Parsed<Node> {
-        let Some(signs) = BINARY.get(level) else {
-            return self.postfix();
-        };
-        let mut left = if level == POWER {
-            self.binary(level + 1)?
-        } else {
-            self.signed(level + 1)?
-        };
+    /// Operands and the signs between them, those only that bind at least so much.
+    fn binary(&mut self, least: usize) -> Parsed<Node> {
+        let mut left = self.signed()?;
         loop {
             let next = self.peek();
-            let sign = signs.iter().find(|sign| sign.eq_ignore_ascii_case(next));
-            let (Some(sign), true) = (sign, self.kind() != Some(Word::Text)) else {
+            let is = |signs: &&[&'static str]| {
+                let mut signs = signs.iter().copied();
+                signs.find(|sign| sign.eq_ignore_ascii_case(next))
+            };
+            let found = BINARY.iter().enumerate();
+            let found = found
+                .skip(least)
+                .find_map(|(level, signs)| Some((level, is(signs)?)));
+            let (Some((level, sign)), true) = (found, self.kind() != Some(Word::Text)) else {
                 return Ok(left);
             };
             let at = self.take();
+            self.signs += 1;
+            if self.signs > SIGNS_MAX {
+                return Err(Fault::TooLong);
+            }
             let is_bool = self.binary_modifiers()?;
-            let right = match level {
-                // From the right: 2 ^ 3 ^ 2, and 2 ^ -1.
-                POWER => self.deeper(|parser| parser.signed(POWER))?,
-                _ => self.signed(level + 1)?,
+            // `^` binds from the right: 2 ^ 3 ^ 2.
+            let right = if level == POWER {
+                self.deeper(|parser| parser.binary(POWER))?
+            } else {
+                self.binary(level + 1)?
             };
             let span = left.span.start..right.span.end;
             let kind = Kind::Binary(Binary {
@@ -350,20 +363,17 @@ impl<'t> Parser<'t> {
     }
 
     /// Signs in front bind less than `^` and more than all else.
-    fn signed(&mut self, level: usize) -> Parsed<Node> {
-        if level < POWER {
-            return self.binary(level);
+    fn signed(&mut self) -> Parsed<Node> {
+        if self.kind() != Some(Word::Sign) || !matches!(self.peek(), "+" | "-") {
+            return self.postfix();
         }
-        if self.kind() == Some(Word::Sign) && matches!(self.peek(), "+" | "-") {
-            let minus = self.peek() == "-";
-            let start = self.take().start;
-            let inner = self.deeper(|parser| parser.signed(POWER))?;
-            let span = start..inner.span.end;
-            let inner = Box::new(inner);
-            let kind = Kind::Signed { minus, inner };
-            return Ok(Node { span, kind });
-        }
-        self.binary(POWER)
+        let minus = self.peek() == "-";
+        let start = self.take().start;
+        let inner = self.deeper(|parser| parser.binary(POWER))?;
+        let span = start..inner.span.end;
+        let inner = Box::new(inner);
+        let kind = Kind::Signed { minus, inner };
+        Ok(Node { span, kind })
     }
 
     /// `bool`, `on (…)`, `group_left (…)`; whether there was a `bool`.
@@ -460,7 +470,7 @@ impl<'t> Parser<'t> {
 
     fn postfix(&mut self) -> Parsed<Node> {
         let mut node = self.primary()?;
-        loop {
+        for _ in 0..DEPTH_MAX {
             if self.peek() == "[" {
                 node = self.range(node)?;
             } else if self.is_word("offset") {
@@ -496,6 +506,7 @@ impl<'t> Parser<'t> {
                 return Ok(node);
             }
         }
+        Err(self.unexpected("an operator or the end"))
     }
 
     /// `[5m]` or `[5m:1m]`.
@@ -867,6 +878,11 @@ mod tests {
         let deep = "(".repeat(5000);
         assert_eq!(parse(&deep).0, None);
         assert_eq!(parse(&"-".repeat(5000)).0, None);
+        assert_eq!(parse(&"a[1:]".repeat(5000)).0, None);
+        assert_eq!(parse(&format!("a{}", "[1h:1m]".repeat(5000))).0, None);
+        assert_eq!(parse(&format!("a{}", " by (x)".repeat(5000))).0, None);
+        let long = vec!["a"; 5000].join(" or ");
+        assert_eq!(parse(&long), (None, vec![Fault::TooLong]));
     }
 
     #[test]
