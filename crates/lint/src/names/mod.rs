@@ -260,7 +260,13 @@ impl Names {
             .any(|prefix| name.starts_with(&**prefix));
         let ours = self.closed || (!shared && (starts(&SPACES) || prefixed));
         if !ours && !shared {
-            return Found::Foreign;
+            return match self.counter_like(name) {
+                Some(near) => Found::Unknown {
+                    why: None,
+                    nearest: Some(near.to_owned()),
+                },
+                None => Found::Foreign,
+            };
         }
         let (why, nearest) = (why(), self.nearest(name));
         if ours || why.is_some() || nearest.is_some() {
@@ -268,6 +274,14 @@ impl Names {
         } else {
             Found::Foreign
         }
+    }
+
+    /// The counter that a name is, but for its `_total`: names without a prefix (Limitador's) are told
+    /// from those of others by that alone.
+    fn counter_like(&self, name: &str) -> Option<&str> {
+        let without = name.strip_suffix("_total")?;
+        let family = self.families.get(without)?;
+        (family.kind == MetricType::Counter).then_some(&*family.name)
     }
 
     /// Why a family that is there has no such samples.
@@ -316,20 +330,14 @@ impl Names {
     /// The name that was meant: with the same suffix, where the suffix is one of a histogram.
     fn nearest(&self, name: &str) -> Option<String> {
         let (base, part) = split(name);
-        let whole = self.suggest(name);
-        if whole.is_some() || part == Part::Value {
-            return whole.map(str::to_owned);
+        if part != Part::Value
+            && let Some(near) = self.suggest(base)
+            && let Some(family) = self.families.get(near)
+            && matches!(family.kind, MetricType::Histogram | MetricType::Summary)
+        {
+            return Some(format!("{near}{}", part.suffix()));
         }
-        let near = self.suggest(base)?;
-        let is_histogram = matches!(
-            self.families.get(near).map(|family| family.kind),
-            Some(MetricType::Histogram | MetricType::Summary)
-        );
-        Some(if is_histogram {
-            format!("{near}{}", part.suffix())
-        } else {
-            near.to_owned()
-        })
+        self.suggest(name).map(str::to_owned)
     }
 
     fn suggest(&self, name: &str) -> Option<&str> {

@@ -23,12 +23,18 @@ fn check(context: &Context<'_>, found: &mut Vec<Found>) {
             return;
         }
         // What spells whole edges short needs both; what spells them long is found by the long one.
-        let short = match context.world.names.find(name) {
-            Name::Known(family, Part::Bucket) => family.short_edges,
-            _ => true,
+        let (short, edges) = match context.world.names.find(name) {
+            Name::Known(family, Part::Bucket) => (family.short_edges, &family.edges[..]),
+            _ => (true, &[][..]),
         };
         for matcher in &selector.matchers {
-            if context.of(&matcher.label) == "le" && !context.is_variable(&matcher.value) {
+            let is_edge = |number: f64| {
+                edges.is_empty() || edges.iter().any(|edge| (edge - number).abs() < 1e-9)
+            };
+            // What is no edge in any spelling has a rule of its own.
+            let is_edge = matcher.text.parse().is_ok_and(is_edge) || matcher.sign == Sign::Like;
+            if context.of(&matcher.label) == "le" && !context.is_variable(&matcher.value) && is_edge
+            {
                 judge(matcher, short, found);
             }
         }

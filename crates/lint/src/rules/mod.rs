@@ -21,6 +21,7 @@ mod panel_unit;
 mod parse_error;
 mod quantile_of_non_histogram;
 mod rate_of_gauge;
+mod rate_of_sum;
 mod renamed_metric;
 mod self_ratio;
 mod sum_of_ratios;
@@ -75,6 +76,7 @@ pub static RULES: &[Rule] = &[
     renamed_metric::RULE,
     unknown_label::RULE,
     rate_of_gauge::RULE,
+    rate_of_sum::RULE,
     delta_of_counter::RULE,
     histogram_name::RULE,
     quantile_of_non_histogram::RULE,

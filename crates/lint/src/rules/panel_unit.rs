@@ -98,7 +98,9 @@ fn check(panel: &PanelContext<'_>, found: &mut Vec<FoundAt>) {
             advice,
         });
     }
-    if measure.is(Unit::Ratio, 1.0) {
+    // Grafana gives every panel a threshold of 80, whatever its unit; most never show it.
+    let is_default = matches!(panel.thresholds, [(value, _)] if (*value - 80.0).abs() < 1e-9);
+    if measure.is(Unit::Ratio, 1.0) && !is_default {
         for (value, place) in panel.thresholds.iter().filter(|(value, _)| *value >= 2.0) {
             found.push(FoundAt {
                 place: place.clone(),

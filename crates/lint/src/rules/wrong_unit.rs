@@ -20,6 +20,7 @@ pub(super) const RULE: Rule = Rule {
 const SHARE_MAX: f64 = 2.0;
 
 fn check(context: &Context<'_>, found: &mut Vec<Found>) {
+    quantiles(context, found);
     comparisons(context, |meaning, number, side| {
         let Some(measure) = meaning.measure else {
             return;
@@ -55,6 +56,39 @@ fn check(context: &Context<'_>, found: &mut Vec<Found>) {
             ),
             format!("{} was meant, it seems", shown(meant)),
         ));
+    });
+}
+
+/// Which quantile: 0.95, not 95.
+fn quantiles(context: &Context<'_>, found: &mut Vec<Found>) {
+    context.each(|node| {
+        let quantile = match &node.kind {
+            Kind::Call { name, arguments }
+                if matches!(
+                    context.of(name),
+                    "histogram_quantile" | "quantile_over_time"
+                ) =>
+            {
+                arguments.first()
+            }
+            Kind::Aggregate(aggregate) if context.of(&aggregate.name) == "quantile" => {
+                aggregate.parameter.as_deref()
+            }
+            _ => None,
+        };
+        if let Some(node) = quantile
+            && let Some(number) = node.number().filter(|number| *number > 1.0)
+            && !context.is_variable(&node.span)
+        {
+            found.push(Found::new(
+                &node.span,
+                format!(
+                    "a quantile is from 0 to 1: that of {} is infinite",
+                    shown(number)
+                ),
+                format!("{} was meant, it seems", shown(number / 100.0)),
+            ));
+        }
     });
 }
 
