@@ -9,6 +9,7 @@ pub mod demo;
 pub mod explain;
 mod gpu_twin;
 pub mod kinds;
+pub mod lint;
 pub mod logging;
 pub mod metrics;
 pub mod parse;

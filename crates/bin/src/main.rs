@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tokenpath_cli::{check_config, demo, metrics, parse, run, serve, translate};
+use tokenpath_cli::{check_config, demo, lint, metrics, parse, run, serve, translate};
 
 /// One token path, every engine: reads what LLM engines say about themselves, in every release,
 /// and says it again under names that stay.
@@ -22,7 +22,9 @@ Beside a vLLM server:
 A fleet, by a file:
   tokenpath check-config tokenpath.yaml && tokenpath serve --config tokenpath.yaml
 What becomes of a page:
-  curl -s localhost:8000/metrics | tokenpath translate --backend vllm --explain";
+  curl -s localhost:8000/metrics | tokenpath translate --backend vllm --explain
+What is wrong with dashboards and rules:
+  tokenpath lint dashboards/ rules.yml";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -32,6 +34,7 @@ enum Command {
     Parse(parse::Arguments),
     Translate(translate::Arguments),
     Metrics(metrics::Arguments),
+    Lint(lint::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Command::Parse(arguments) => parse::run(&arguments),
         Command::Translate(arguments) => translate::run(&arguments),
         Command::Metrics(arguments) => metrics::run(&arguments),
+        Command::Lint(arguments) => return lint::run(&arguments),
     })
 }
 

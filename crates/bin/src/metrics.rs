@@ -29,7 +29,7 @@ pub struct Arguments {
 }
 
 /// A dialect by its name.
-fn dialect(name: &str) -> Result<Dialect, String> {
+pub(crate) fn dialect(name: &str) -> Result<Dialect, String> {
     Dialect::builtin(name).ok_or_else(|| {
         let names: Vec<String> = Dialect::builtins()
             .map(|dialect| dialect.name().to_owned())
@@ -94,7 +94,7 @@ struct Origin {
 }
 
 /// All families: the shared ones, then those of each backend, then our own state.
-fn descs() -> Vec<Arc<Desc>> {
+pub(crate) fn descs() -> Vec<Arc<Desc>> {
     let mut all: Vec<Arc<Desc>> = tokenpath::families().to_vec();
     all.extend(
         backends::ALL

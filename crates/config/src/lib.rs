@@ -39,7 +39,6 @@ mod fleet;
 mod follow;
 mod leaf;
 mod load;
-mod nearest;
 mod overlay;
 mod place;
 mod probe;
@@ -49,8 +48,9 @@ mod reload;
 mod resolve;
 mod schema;
 mod tables;
-mod tree;
 mod vocabulary;
+
+use tokenpath_text::{nearest, tree};
 
 pub use config::{
     Config, Engine, Gpu, Limits, Log, Probe, ProbeModule, RollUp, Source, Tenants, Web,

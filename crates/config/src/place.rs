@@ -1,75 +1,9 @@
-//! Where something stands in a file, and what is wrong with it there.
+//! What is wrong with a configuration file, and where.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// A line and a column, both counted from 1; the column in characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Place {
-    /// The line.
-    pub line: u32,
-    /// The column.
-    pub column: u32,
-}
-
-impl Place {
-    /// The beginning of a file.
-    pub const START: Self = Self { line: 1, column: 1 };
-
-    /// What a flag or a variable says stands in no line; the column is its number.
-    pub(crate) const fn beside_the_file(number: u32) -> Self {
-        Self {
-            line: 0,
-            column: number,
-        }
-    }
-
-    pub(crate) const fn is_beside_the_file(self) -> bool {
-        self.line == 0
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.line, self.column)
-    }
-}
-
-/// One thing that is wrong in a file, without the file's name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Flaw {
-    /// Where.
-    pub place: Place,
-    /// What is wrong.
-    pub message: String,
-    /// What may have been meant: a key, a word, a name.
-    pub nearest: Option<String>,
-}
-
-impl Flaw {
-    pub(crate) fn new(place: Place, message: impl Into<String>) -> Self {
-        Self {
-            place,
-            message: message.into(),
-            nearest: None,
-        }
-    }
-
-    pub(crate) fn or(mut self, nearest: Option<&str>) -> Self {
-        self.nearest = nearest.map(str::to_owned);
-        self
-    }
-}
-
-impl fmt::Display for Flaw {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.message)?;
-        match &self.nearest {
-            Some(nearest) => write!(f, "; did you mean `{nearest}`?"),
-            None => Ok(()),
-        }
-    }
-}
+pub use tokenpath_text::{Flaw, Place};
 
 /// One error of a configuration file: which file, where, what, and what may have been meant.
 ///

@@ -6,6 +6,7 @@ mod faults;
 mod formats;
 mod gateway;
 mod gpu;
+mod lint;
 mod manners;
 mod page;
 pub(crate) mod prometheus;
@@ -31,4 +32,5 @@ pub(crate) fn run(corpus: Option<&Path>, binaries: &Binaries, report: &mut Repor
     manners::run(binaries, report);
     formats::run(binaries, report);
     serve::run(binaries, report);
+    lint::run(binaries, report);
 }

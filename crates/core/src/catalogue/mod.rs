@@ -142,6 +142,10 @@ pub struct Row {
     pub newest: bool,
     /// Where it is found. Documentation.
     pub releases: Vec<Releases>,
+    /// The bucket edges of a histogram on its page as the newest release has them by default, those of
+    /// older releases among them; empty where they depend on the operator or are not established.
+    /// Documentation: what is read is what the page says.
+    pub edges: Cow<'static, [f64]>,
     /// What a reader should know about this row. Documentation; may be empty.
     pub note: Text,
 }
@@ -346,6 +350,7 @@ impl Row {
             sentinel: None,
             newest: false,
             releases: Vec::new(),
+            edges: Cow::Borrowed(&[]),
             note: "".into(),
         }
     }
@@ -514,6 +519,13 @@ impl Row {
     #[must_use]
     pub fn releases(mut self, releases: Releases) -> Self {
         self.releases.push(releases);
+        self
+    }
+
+    /// Says the bucket edges that its page has by default.
+    #[must_use]
+    pub fn edges(mut self, edges: impl Into<Cow<'static, [f64]>>) -> Self {
+        self.edges = edges.into();
         self
     }
 

@@ -1,11 +1,17 @@
 //! The word that was meant: the nearest of those that exist.
 
 /// The candidate with the fewest edits (insert, delete, replace, swap of neighbours) from `word`,
-/// where they are few enough to be a slip: one in three letters.
-pub(crate) fn nearest<'c>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'c str>,
-) -> Option<&'c str> {
+/// where they are few enough to be a slip: one in three letters. Case, `_`, `-` and blanks do not
+/// count.
+///
+/// ```
+/// use tokenpath_text::nearest::nearest;
+///
+/// assert_eq!(nearest("endpont", ["endpoint", "interval"]), Some("endpoint"));
+/// assert_eq!(nearest("colour", ["endpoint", "interval"]), None);
+/// ```
+#[must_use]
+pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let normal: Vec<char> = normalize(word);
     if normal.len() > LONGEST {
         return None;
@@ -17,6 +23,12 @@ pub(crate) fn nearest<'c>(
         .filter(|(edits, _)| *edits <= most)
         .min()
         .map(|(_, candidate)| candidate)
+}
+
+/// How many edits (insert, delete, replace, swap of neighbours) lie between two words.
+#[must_use]
+pub fn edits(left: &str, right: &str) -> usize {
+    distance(&normalize(left), &normalize(right))
 }
 
 /// A longer word is not mistyped but something else.

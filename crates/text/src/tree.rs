@@ -11,38 +11,85 @@ use crate::{Flaw, Place};
 
 /// A value and where it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Node {
-    pub(crate) place: Place,
-    pub(crate) value: Value,
+pub struct Node {
+    /// Where it begins.
+    pub place: Place,
+    /// What it is.
+    pub value: Value,
 }
 
+/// What stands at a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Value {
-    /// `plain` is false where it was quoted or a block.
+pub enum Value {
+    /// Text.
     Scalar {
+        /// The text, without quotes and escapes.
         text: String,
+        /// False where it was quoted or a block.
         plain: bool,
     },
+    /// A sequence.
     List(Vec<Node>),
+    /// A mapping, in the order of the file.
     Map(Vec<Entry>),
 }
 
+/// A key and what it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) key: String,
-    pub(crate) place: Place,
-    pub(crate) node: Node,
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key stands.
+    pub place: Place,
+    /// What it says.
+    pub node: Node,
 }
 
 impl Node {
+    /// The text of a scalar that says something.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Scalar { text, .. } if !self.is_null() => Some(text),
+            _ => None,
+        }
+    }
+
+    /// What a list has; nothing where it is none.
+    #[must_use]
+    pub fn items(&self) -> &[Self] {
+        match &self.value {
+            Value::List(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// The entries of a map; nothing where it is none.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        match &self.value {
+            Value::Map(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    /// What a key of a map says.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        let entry = self.entries().iter().find(|entry| entry.key == key);
+        entry.map(|entry| &entry.node)
+    }
+
     /// Whether nothing is said: `key:` and no more, `~` or `null`.
-    pub(crate) fn is_null(&self) -> bool {
+    #[must_use]
+    pub fn is_null(&self) -> bool {
         matches!(&self.value, Value::Scalar { text, plain: true }
             if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
     }
 
     /// What it is, for messages.
-    pub(crate) fn what(&self) -> &'static str {
+    #[must_use]
+    pub fn what(&self) -> &'static str {
         match &self.value {
             _ if self.is_null() => "nothing",
             Value::Scalar { .. } => "text",
@@ -50,30 +97,34 @@ impl Node {
             Value::Map(_) => "a map",
         }
     }
-
-    #[cfg(test)]
-    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
-        match &self.value {
-            Value::Map(entries) => entries
-                .iter()
-                .find(|entry| entry.key == key)
-                .map(|entry| &entry.node),
-            _ => None,
-        }
-    }
 }
 
 /// How large a file may be. Aliases count as what they stand for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    pub(crate) bytes: usize,
-    pub(crate) nodes: usize,
-    pub(crate) depth: usize,
+pub struct Limits {
+    /// Bytes.
+    pub bytes: usize,
+    /// Keys and values.
+    pub nodes: usize,
+    /// Levels of lists and maps.
+    pub depth: usize,
 }
 
 /// Reads one document. Keys that stand twice are flaws beside the tree; what is no YAML at all
 /// gives no tree, and what was wrong last in the flaws. An empty file is an empty map.
-pub(crate) fn read(text: &str, limits: Limits) -> (Option<Node>, Vec<Flaw>) {
+#[must_use]
+pub fn read(text: &str, limits: Limits) -> (Option<Node>, Vec<Flaw>) {
+    read_as(text, limits, true)
+}
+
+/// As [`read`], of a file that is another program's: tags are not judged, and a merge key stays a key
+/// like others.
+#[must_use]
+pub fn read_foreign(text: &str, limits: Limits) -> (Option<Node>, Vec<Flaw>) {
+    read_as(text, limits, false)
+}
+
+fn read_as(text: &str, limits: Limits, ours: bool) -> (Option<Node>, Vec<Flaw>) {
     let mut flaws = Vec::new();
     if text.len() > limits.bytes {
         let what = format!("the file is larger than {} bytes", limits.bytes);
@@ -81,6 +132,7 @@ pub(crate) fn read(text: &str, limits: Limits) -> (Option<Node>, Vec<Flaw>) {
     }
     let mut builder = Builder {
         limits,
+        ours,
         stack: Vec::new(),
         root: None,
         anchors: HashMap::new(),
@@ -106,6 +158,7 @@ pub(crate) fn read(text: &str, limits: Limits) -> (Option<Node>, Vec<Flaw>) {
 
 struct Builder<'f> {
     limits: Limits,
+    ours: bool,
     stack: Vec<Frame>,
     root: Option<Node>,
     anchors: HashMap<usize, (Node, usize)>,
@@ -152,7 +205,7 @@ impl Builder<'_> {
                 Event::Scalar(text, style, anchor, tag) => {
                     self.refuse_tag(tag.as_deref(), here);
                     let plain = style == ScalarStyle::Plain;
-                    if plain && text == "<<" && self.wants_key() {
+                    if self.ours && plain && text == "<<" && self.wants_key() {
                         let what = "merge keys are not supported: write the keys out";
                         return Err(Flaw::new(here, what));
                     }
@@ -193,7 +246,7 @@ impl Builder<'_> {
     }
 
     fn refuse_tag(&mut self, tag: Option<&saphyr_parser::Tag>, here: Place) {
-        if tag.is_some_and(|tag| !tag.is_yaml_core_schema()) {
+        if self.ours && tag.is_some_and(|tag| !tag.is_yaml_core_schema()) {
             let what = "tags are not supported: a value is what its key asks for";
             self.flaws.push(Flaw::new(here, what));
         }
@@ -299,7 +352,8 @@ impl Builder<'_> {
 }
 
 /// Text of a file for a message: short, and on one line.
-pub(crate) fn shown(text: &str) -> String {
+#[must_use]
+pub fn shown(text: &str) -> String {
     let mut short: String = text.chars().take(80).flat_map(char::escape_debug).collect();
     if text.chars().nth(80).is_some() {
         short.push('…');

@@ -1,0 +1,242 @@
+//! Dashboards of Grafana.
+
+use tokenpath_text::Flaw;
+use tokenpath_text::tree::Node;
+
+use super::{Directives, Document, Panel, Query, Role, Source};
+
+/// The newest schema that was read; later ones are read as if they were it.
+const SCHEMA: u32 = 42;
+
+/// The dashboard itself: as it is, as the API wraps it, or as a resource.
+fn body(root: &Node) -> &Node {
+    let resource = root
+        .get("apiVersion")
+        .and_then(Node::text)
+        .is_some_and(|version| version.starts_with("dashboard.grafana.app/"));
+    let inside = if resource {
+        root.get("spec")
+    } else {
+        root.get("dashboard")
+    };
+    inside
+        .filter(|node| !node.entries().is_empty())
+        .unwrap_or(root)
+}
+
+/// Whether a tree is a dashboard.
+pub(super) fn is_one(root: &Node) -> bool {
+    let body = body(root);
+    let has = |key: &str| body.get(key).is_some();
+    has("panels")
+        || has("schemaVersion")
+        || has("templating")
+        || (has("rows") && has("title"))
+        || has("elements")
+}
+
+/// Reads all queries of a dashboard.
+pub(super) fn read(source: Source<'_>, root: &Node, document: &mut Document) {
+    let body = body(root);
+    schema(body, document);
+    let mut directives = Directives::default();
+    let said = |node: Option<&Node>, directives: &mut Directives, document: &mut Document| {
+        let Some((node, text)) = node.and_then(|node| Some((node, node.text()?))) else {
+            return;
+        };
+        for line in text.lines() {
+            if let Some(wrong) = directives.of_line(line) {
+                document.trouble("unknown-directive", vec![Flaw::new(node.place, wrong)]);
+            }
+        }
+    };
+    said(body.get("description"), &mut directives, document);
+    for tag in body.get("tags").map(Node::items).unwrap_or_default() {
+        said(Some(tag), &mut directives, document);
+    }
+    document.directives = directives;
+    let mut panels: Vec<&Node> = Vec::new();
+    collect(body, &mut panels);
+    for panel in panels {
+        let mut allowed = Directives::default();
+        said(panel.get("description"), &mut allowed, document);
+        one_panel(source, panel, &allowed, document);
+    }
+    let list = |key: &str| {
+        let list = body.get(key).and_then(|node| node.get("list"));
+        list.map(Node::items).unwrap_or_default()
+    };
+    let none = Directives::default();
+    for variable in list("templating") {
+        document.queries.extend(of_variable(source, variable));
+    }
+    for annotation in list("annotations") {
+        let expression = annotation
+            .get("expr")
+            .filter(|_| is_prometheus(annotation, None));
+        let name = annotation
+            .get("name")
+            .and_then(Node::text)
+            .unwrap_or_default();
+        let role = Role::Annotation(name.to_owned());
+        let query = expression.and_then(|node| source.query(node, role, true, &none));
+        document.queries.extend(query);
+    }
+}
+
+fn schema(body: &Node, document: &mut Document) {
+    let what = match body.get("schemaVersion") {
+        None if body.get("elements").is_some() => {
+            let what = "a dashboard of schema v2, which is not known: save it as v1";
+            Some((body.place, what.to_owned()))
+        }
+        None => None,
+        Some(node) => match node.text().and_then(|text| text.parse::<u32>().ok()) {
+            Some(version) if version <= SCHEMA => None,
+            Some(version) => {
+                let what = format!(
+                    "schemaVersion {version} is newer than {SCHEMA}, the newest that is known: read as that one"
+                );
+                Some((node.place, what))
+            }
+            None => Some((node.place, "schemaVersion is a whole number".to_owned())),
+        },
+    };
+    let flaws = what.map(|(place, what)| Flaw::new(place, what));
+    document.trouble("unknown-schema", flaws.into_iter().collect());
+}
+
+/// Panels, those in rows of either kind among them.
+fn collect<'n>(node: &'n Node, found: &mut Vec<&'n Node>) {
+    for key in ["panels", "rows"] {
+        for panel in node.get(key).map(Node::items).unwrap_or_default() {
+            if key == "panels" {
+                found.push(panel);
+            }
+            collect(panel, found);
+        }
+    }
+}
+
+fn one_panel(source: Source<'_>, panel: &Node, allowed: &Directives, document: &mut Document) {
+    let text = |node: &Node, key: &str| {
+        let text = node.get(key).and_then(Node::text);
+        text.unwrap_or_default().to_owned()
+    };
+    let title = text(panel, "title");
+    let start = document.queries.len();
+    for target in panel.get("targets").map(Node::items).unwrap_or_default() {
+        let Some(expression) = target.get("expr") else {
+            continue;
+        };
+        if !is_prometheus(target, Some(panel)) {
+            continue;
+        }
+        let role = Role::Panel {
+            title: title.clone(),
+            legend: text(target, "legendFormat"),
+        };
+        let query = source.query(expression, role, true, allowed);
+        document.queries.extend(query);
+    }
+    let defaults = panel
+        .get("fieldConfig")
+        .and_then(|config| config.get("defaults"));
+    let unit = defaults.and_then(|defaults| defaults.get("unit"));
+    let steps = defaults
+        .and_then(|defaults| defaults.get("thresholds"))
+        .filter(|thresholds| thresholds.get("mode").and_then(Node::text) != Some("percentage"))
+        .and_then(|thresholds| thresholds.get("steps"));
+    let steps = steps.map(Node::items).unwrap_or_default();
+    let threshold = |step: &Node| {
+        let value = step.get("value")?;
+        Some((value.text()?.parse().ok()?, source.extent(value)))
+    };
+    document.panels.push(Panel {
+        title,
+        unit: unit.and_then(|node| Some((node.text()?.to_owned(), source.extent(node)))),
+        thresholds: steps.iter().filter_map(threshold).collect(),
+        queries: start..document.queries.len(),
+        allowed: allowed.clone(),
+    });
+}
+
+/// Whether what a target asks is Prometheus, as far as the dashboard says.
+fn is_prometheus(target: &Node, panel: Option<&Node>) -> bool {
+    let kind = |node: &Node| {
+        let kind = node.get("datasource")?.get("type")?.text()?;
+        (!matches!(kind, "mixed" | "datasource")).then(|| kind.to_owned())
+    };
+    let said = kind(target).or_else(|| panel.and_then(kind));
+    said.is_none_or(|kind| {
+        kind.starts_with('$') || kind.contains("prometheus") || kind.contains("mimir")
+    })
+}
+
+/// The query of a variable: `label_values(metric, label)` becomes a query that has both.
+fn of_variable(source: Source<'_>, variable: &Node) -> Option<Query> {
+    if variable.get("type").and_then(Node::text) != Some("query") || !is_prometheus(variable, None)
+    {
+        return None;
+    }
+    let node = variable.get("query")?;
+    let node = node.get("query").unwrap_or(node);
+    let text = node.text()?;
+    let name = variable
+        .get("name")
+        .and_then(Node::text)
+        .unwrap_or_default();
+    let (function, inside) = text.trim().strip_suffix(')')?.split_once('(')?;
+    let begin = text.find('(')? + 1;
+    let (expression, label) = match function.trim() {
+        "query_result" => (inside, None),
+        "label_values" => match inside.rsplit_once(',') {
+            Some((expression, label)) if !label.contains(['}', '"']) => {
+                (expression, Some(label.trim()))
+            }
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let role = Role::Variable(name.to_owned());
+    let mut query = source.query(node, role, true, &Directives::default())?;
+    // The spelling of the part; of the label, a grouping that is not there.
+    let whole = query.spelling.take();
+    let (text, spelling) = match label {
+        None => (
+            expression.to_owned(),
+            whole.map(|whole| whole.part(begin, expression.len())),
+        ),
+        Some(label) if label.starts_with(['$', '[']) || label.is_empty() => (
+            expression.to_owned(),
+            whole.map(|whole| whole.part(begin, expression.len())),
+        ),
+        Some(label) => {
+            let front = "group by (";
+            let behind = ") (";
+            let text = format!("{front}{label}{behind}{expression})");
+            let label_at = text_offset(node.text()?, label)?;
+            let spelling = whole.map(|whole| {
+                whole.stitched(&[
+                    (front.len(), label_at),
+                    (label.len(), label_at),
+                    (behind.len(), begin),
+                    (expression.len(), begin),
+                    (1, begin + expression.len()),
+                ])
+            });
+            (text, spelling)
+        }
+    };
+    query.reading = source.reader.read(&text, true);
+    query.text = text;
+    query.spelling = spelling;
+    Some(query)
+}
+
+/// Where the label of `label_values` stands.
+fn text_offset(text: &str, label: &str) -> Option<usize> {
+    let comma = text.rfind(',')?;
+    let behind = text.get(comma..)?;
+    Some(comma + behind.find(label)?)
+}
