@@ -288,6 +288,18 @@ impl Layout {
         fresh: &mut impl Fresh,
     ) -> Piece {
         let id = self.id(sample, fresh);
+        self.place(page, unit, line, sample, id)
+    }
+
+    /// The same for a line whose id is known.
+    fn place(
+        &mut self,
+        page: &[u8],
+        unit: usize,
+        line: usize,
+        sample: &Sample<'_>,
+        id: u32,
+    ) -> Piece {
         self.values[id as usize] = sample.value();
         self.here[id as usize] = true;
         let prefix = page.get(unit..sample.value_offset()).unwrap_or_default();
