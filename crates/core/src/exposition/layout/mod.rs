@@ -340,6 +340,18 @@ impl Layout {
     /// The value of a line that was parsed, and its id.
     fn take_in(&mut self, page: &[u8], sample: &Sample<'_>, fresh: &mut impl Fresh) -> u32 {
         let id = self.id(sample, fresh);
+        self.place(page, unit, line, sample, id)
+    }
+
+    /// The same for a line whose id is known.
+    fn place(
+        &mut self,
+        page: &[u8],
+        unit: usize,
+        line: usize,
+        sample: &Sample<'_>,
+        id: u32,
+    ) -> Piece {
         self.values[id as usize] = sample.value();
         self.here[id as usize] = true;
         if sample.exemplar().is_some() {

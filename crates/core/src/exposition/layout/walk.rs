@@ -234,9 +234,12 @@ impl Layout {
                 None => return Some(Parsed::End),
                 Some(Err(_)) => return None,
                 Some(Ok(Entry::Sample(sample))) => {
-                    let place = self.place_ahead(&sample, piece)?;
+                    let (id, place) = self.place_ahead(&sample, piece)?;
                     let line = parser.entry_offset();
-                    let piece = self.learn(page, unit, line, &sample, fresh);
+                    let piece = match id {
+                        Some(id) => self.place(page, unit, line, &sample, id),
+                        None => self.learn(page, unit, line, &sample, fresh),
+                    };
                     self.next.push(piece);
                     return Some(Parsed::Line(place, parser.offset()));
                 }
@@ -250,18 +253,25 @@ impl Layout {
         }
     }
 
-    /// Where a line is expected, if it is. `None` at all where the page had it before, or it is too
-    /// far away to be looked for.
-    #[expect(clippy::option_option, reason = "the outer one ends the walk, by `?`")]
-    fn place_ahead(&mut self, sample: &Sample<'_>, piece: usize) -> Option<Option<usize>> {
-        let id = self.ids.get(sample.series()).and_then(|ids| ids.first());
-        let Some(id) = id.filter(|id| self.here.get(**id as usize) == Some(&true)) else {
-            return Some(None);
+    /// The id of a line that is known, and where it is expected, if it is. `None` at all where the page
+    /// had it before, or it is too far away to be looked for.
+    fn place_ahead(
+        &mut self,
+        sample: &Sample<'_>,
+        piece: usize,
+    ) -> Option<(Option<u32>, Option<usize>)> {
+        // Lines of one series go by their order, so the first id is the one that is free first.
+        let Some(id) = self.ids.get(sample.series()).and_then(|ids| ids.first()) else {
+            return Some((None, None));
         };
+        let here = self.here.get_mut(*id as usize)?;
+        if !*here {
+            return Some((Some(*id), None));
+        }
         let mut ahead = self.known.pieces.get(piece..)?.iter().take(SEARCH_AHEAD);
         let place = piece + ahead.position(|piece| piece.id == *id)?;
         // Not on this page so far, whatever the page before it had.
-        *self.here.get_mut(*id as usize)? = false;
-        Some(Some(place))
+        *here = false;
+        Some((Some(*id), Some(place)))
     }
 }
