@@ -58,7 +58,7 @@ fn main() -> ExitCode {
     let outcome = match task.as_str() {
         "test" => test(&rest, &mut report),
         "licences" | "licenses" => no_options(&rest).and_then(|()| licences::run(&mut report)),
-        "monitoring" => no_options(&rest).and_then(|()| monitoring::run(&mut report)),
+        "monitoring" => monitoring::run(&rest, &mut report),
         "package" => package::run(&rest, &mut report),
         "fuzz" => fuzz::run(&rest, &mut report),
         "" | "help" | "--help" | "-h" => {

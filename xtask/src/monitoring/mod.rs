@@ -3,11 +3,14 @@
 mod dashboards;
 mod pack;
 mod promql;
+mod slo;
+mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use self::dashboards::check;
 use self::pack::{Look, Rule};
 use crate::cargo;
 use crate::report::{Report, Result, Verdict, ensure, passed};
@@ -16,12 +19,47 @@ use crate::tools;
 /// Where the published pages of the runbooks are.
 const RUNBOOKS: &str = "https://github.com/tokenpath/tokenpath/blob/main/docs/runbooks/";
 
-/// Labels that any series may have: ours of each source, those of histograms and summaries, and what
-/// Prometheus adds at the scrape.
-const LABELS_OF_ALL: [&str; 6] = ["backend", "target", "le", "quantile", "job", "instance"];
+/// Labels that any series may have: ours of each source, those of histograms and summaries, what
+/// Prometheus adds at the scrape, and those that operators add.
+const LABELS_OF_ALL: [&str; 9] = [
+    "backend",
+    "target",
+    "le",
+    "quantile",
+    "job",
+    "instance",
+    // What operators give a source; see docs/configuration.md.
+    "node",
+    "worker_id",
+    "role",
+];
 
-pub(crate) fn run(report: &mut Report) -> Result<()> {
+/// Runs the checks; with `--write`, first writes what is made from descriptions.
+pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<()> {
     let root = cargo::root();
+    let monitoring = root.join("monitoring");
+    let write = match arguments {
+        [] => false,
+        [flag] if flag == "--write" => true,
+        other => return Err(format!("`monitoring` has no options {other:?}").into()),
+    };
+    let made = dashboards::make(&monitoring)?;
+    let objectives = slo::make(&root)?;
+    let files = || {
+        let boards = made
+            .iter()
+            .map(|made| (made.file.as_path(), made.text.as_str()));
+        boards.chain(
+            objectives
+                .iter()
+                .map(|made| (made.file.as_path(), made.text.as_str())),
+        )
+    };
+    if write {
+        for (file, text) in files() {
+            std::fs::write(file, text)?;
+        }
+    }
     let rule_files = pack::files(&root.join("monitoring/rules"), "yml")?;
     let test_files = pack::files(&root.join("monitoring/tests"), "yml")?;
     let mut rules = Vec::new();
@@ -88,14 +126,23 @@ pub(crate) fn run(report: &mut Report) -> Result<()> {
     report.check("links of runbooks lead somewhere", || links(&runbooks));
 
     report.heading("monitoring: dashboards");
+    report.check(
+        "dashboards and objectives are what they are made from",
+        || {
+            drift(
+                files(),
+                &pack::files(&root.join("monitoring/dashboards"), "json")?,
+            )
+        },
+    );
     let mut asked = Vec::new();
     for file in pack::files(&root.join("monitoring/dashboards"), "json")? {
         report.check(&pack::name_of(&file), || {
             let dashboard = serde_json::from_str(&std::fs::read_to_string(&file)?)?;
-            let queries = dashboards::queries(&dashboard);
-            let mut faults = dashboards::faults(&dashboard);
+            let queries = check::queries(&dashboard);
+            let mut faults = check::faults(&dashboard);
             for query in &queries {
-                let found = known.faults(&query.expression);
+                let found = known.faults(&query.filled("5m"));
                 faults.extend(
                     found
                         .into_iter()
@@ -103,7 +150,7 @@ pub(crate) fn run(report: &mut Report) -> Result<()> {
                 );
             }
             let seen = format!("{} queries", queries.len());
-            asked.extend(queries.into_iter().map(|query| query.expression));
+            asked.extend(queries.iter().map(|query| query.filled("5m")));
             none(faults, &seen)
         });
     }
@@ -189,7 +236,8 @@ fn tested(rules: &[Rule], looks: &[Look]) -> Result<Verdict> {
         if quiet == 0 {
             faults.push(format!("no test in which {} is quiet", rule.name));
         }
-        if !names.insert(&rule.name) {
+        // One record may be made of several rules, told apart by a label.
+        if !names.insert((&rule.name, rule.fields.get("slo"))) {
             faults.push(format!("{} is there twice", rule.name));
         }
     }
@@ -205,7 +253,7 @@ fn annotated(rules: &[Rule], runbooks: &Path) -> Result<Verdict> {
     for rule in rules.iter().filter(|rule| rule.is_alert) {
         alerts += 1;
         let field = |key: &str| rule.fields.get(key).map_or("", String::as_str);
-        if !["warning", "critical"].contains(&field("severity")) {
+        if !["info", "warning", "critical"].contains(&field("severity")) {
             faults.push(format!("{}: severity {:?}", rule.name, field("severity")));
         }
         for key in ["summary", "description"] {
@@ -241,6 +289,8 @@ impl Known {
         for rule in rules.iter().filter(|rule| !rule.is_alert) {
             known.labels.insert(rule.name.clone(), None);
         }
+        // Prometheus' own, of the alerts that it evaluates.
+        known.labels.insert("ALERTS".to_owned(), None);
         Ok(known)
     }
 
@@ -299,6 +349,32 @@ impl Known {
         }
         faults
     }
+}
+
+/// Committed files against what they are made from.
+fn drift<'a>(
+    made: impl Iterator<Item = (&'a Path, &'a str)>,
+    committed: &[PathBuf],
+) -> Result<Verdict> {
+    let mut faults = Vec::new();
+    let mut files = BTreeSet::new();
+    for (file, text) in made {
+        if std::fs::read_to_string(file).unwrap_or_default() != text {
+            faults.push(format!("{} differs", pack::name_of(file)));
+        }
+        files.insert(file);
+    }
+    for file in committed {
+        if !files.contains(file.as_path()) {
+            faults.push(format!("{} is made from nothing", pack::name_of(file)));
+        }
+    }
+    ensure!(
+        faults.is_empty(),
+        "{}\n  `cargo xtask monitoring --write` writes them",
+        faults.join("\n  ")
+    );
+    passed(format!("{} files", files.len()))
 }
 
 fn none(faults: Vec<String>, seen: &str) -> Result<Verdict> {
