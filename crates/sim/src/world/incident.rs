@@ -5,7 +5,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Incident {
-    /// Six times the requests of all users but those with the lowest quota.
+    /// Twelve times the requests of all users but those with the lowest quota.
     QueueStorm,
     /// No prompt begins like another, and the caches are as small as they can be.
     CacheThrash,
@@ -17,6 +17,10 @@ pub enum Incident {
     Xid,
     /// The first GPU falls off the bus, and its engine hangs.
     GpuLost,
+    /// A second process on the first GPU takes more and more of its memory, until there is none.
+    GpuLeak,
+    /// Somebody caps the power of the first GPU.
+    GpuPowerCap,
     /// The first server that answers requests dies. It comes back empty.
     EngineDown,
     /// Prompts take eight times as long.
@@ -35,13 +39,15 @@ pub enum Incident {
 
 impl Incident {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::QueueStorm,
         Self::CacheThrash,
         Self::TenantFlood,
         Self::GpuHot,
         Self::Xid,
         Self::GpuLost,
+        Self::GpuLeak,
+        Self::GpuPowerCap,
         Self::EngineDown,
         Self::SlowPrefill,
         Self::SlowDecode,
@@ -69,6 +75,8 @@ impl Incident {
             Self::GpuHot => "gpu-hot",
             Self::Xid => "xid",
             Self::GpuLost => "gpu-lost",
+            Self::GpuLeak => "gpu-leak",
+            Self::GpuPowerCap => "gpu-power-cap",
             Self::EngineDown => "engine-down",
             Self::SlowPrefill => "slow-prefill",
             Self::SlowDecode => "slow-decode",
@@ -83,7 +91,7 @@ impl Incident {
     #[must_use]
     pub fn description(self) -> &'static str {
         match self {
-            Self::QueueStorm => "six times the requests: queues grow, first tokens come late",
+            Self::QueueStorm => "twelve times the requests: queues grow, first tokens come late",
             Self::CacheThrash => {
                 "no shared prefixes and minimal KV caches: no prefix hits, preemptions"
             }
@@ -93,6 +101,10 @@ impl Incident {
             }
             Self::Xid => "the first GPU reports XID 94, a contained memory error, once",
             Self::GpuLost => "the first GPU falls off the bus (XID 79) and its engine hangs",
+            Self::GpuLeak => {
+                "a second process on the first GPU takes the rest of its memory within an hour"
+            }
+            Self::GpuPowerCap => "the first GPU may draw 200 W only: it runs at its power limit",
             Self::EngineDown => {
                 "the first serving engine server dies: no page, its requests are lost"
             }

@@ -35,6 +35,10 @@ const KV_BYTES_PER_TOKEN: f64 = 131_072.0;
 const TRANSFER_BYTES_PER_SECOND: f64 = 2.5e10;
 /// Seconds of any transfer.
 const TRANSFER_SECONDS: f64 = 0.004;
+/// How fast a leak goes: what a busy card has free is gone within an hour.
+const LEAK_BYTES_PER_SECOND: f64 = 2.4e6;
+/// The least that such cards can be told to draw.
+const POWER_CAP_WATTS: f64 = 200.0;
 
 /// What happened to one user's requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -323,6 +327,12 @@ impl World {
             Incident::CacheThrash => self.resize_caches(),
             Incident::GpuHot => self.with_gpus(|gpus| gpus.set_cooling(0, 0.2)),
             Incident::Xid => self.with_gpus(|gpus| gpus.report_xid(0, 94)),
+            Incident::GpuLeak => {
+                self.with_gpus(|gpus| gpus.set_leak(0, LEAK_BYTES_PER_SECOND));
+            }
+            Incident::GpuPowerCap => {
+                self.with_gpus(|gpus| gpus.set_power_limit(0, Some(POWER_CAP_WATTS)));
+            }
             Incident::GpuLost => {
                 self.with_gpus(|gpus| {
                     gpus.report_xid(0, 79);
@@ -350,6 +360,8 @@ impl World {
             Incident::CacheThrash => self.resize_caches(),
             Incident::GpuHot => self.with_gpus(|gpus| gpus.set_cooling(0, 1.0)),
             Incident::Xid => {}
+            Incident::GpuLeak => self.with_gpus(|gpus| gpus.set_leak(0, 0.0)),
+            Incident::GpuPowerCap => self.with_gpus(|gpus| gpus.set_power_limit(0, None)),
             Incident::GpuLost => {
                 self.with_gpus(|gpus| gpus.set_lost(0, false));
                 let _ = self.servers[0].twin.start_engine(0);
@@ -416,7 +428,7 @@ impl World {
             // Those whom the lowest quota would soon stop have no part in a storm.
             let takes_part = |quota: u64| quota > least || least == most;
             for (share, quota) in shares.iter_mut().zip(&quotas) {
-                *share *= if takes_part(*quota) { 6.0 } else { 1.0 };
+                *share *= if takes_part(*quota) { 12.0 } else { 1.0 };
             }
         }
         if flood && let Some(index) = quotas.iter().position(|&quota| quota == least) {
