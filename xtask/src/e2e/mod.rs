@@ -5,7 +5,7 @@ mod demo;
 mod faults;
 mod manners;
 mod page;
-mod prometheus;
+pub(crate) mod prometheus;
 mod python;
 mod targets;
 mod translate;

@@ -1,7 +1,7 @@
 //! A real Prometheus with one target, in a folder of its own.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -18,16 +18,43 @@ pub(crate) struct Prometheus {
     folder: PathBuf,
 }
 
+/// What it reads.
+pub(crate) struct Scrape<'a> {
+    /// Of its folder, where several run at a time.
+    pub(crate) name: &'a str,
+    pub(crate) target: SocketAddr,
+    /// A folder of rule files.
+    pub(crate) rules: Option<&'a Path>,
+}
+
 impl Prometheus {
     /// Scrapes one address each second.
     pub(crate) fn scraping(target: SocketAddr) -> Result<Self> {
-        let folder = cargo::target_folder().join(format!("prometheus-{}", std::process::id()));
+        Self::start(&Scrape {
+            name: "demo",
+            target,
+            rules: None,
+        })
+    }
+
+    /// Scrapes and evaluates rules each second.
+    pub(crate) fn start(scrape: &Scrape) -> Result<Self> {
+        let Scrape {
+            name,
+            target,
+            rules,
+        } = scrape;
+        let folder =
+            cargo::target_folder().join(format!("prometheus-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
         let config = folder.join("prometheus.yml");
+        let rules = rules.map_or_else(String::new, |folder| {
+            format!("rule_files:\n  - '{}/*.yml'\n", folder.display())
+        });
         std::fs::write(
             &config,
             format!(
-                "global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\nscrape_configs:\n\
+                "global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  evaluation_interval: 1s\n{rules}scrape_configs:\n\
                  \x20 - job_name: tokenpath\n    static_configs:\n      - targets: ['{target}']\n"
             ),
         )?;

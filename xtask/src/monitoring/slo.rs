@@ -58,6 +58,8 @@ struct Objective {
     within: BTreeMap<String, f64>,
     all: Option<String>,
     bad: Option<String>,
+    /// Those of `bad` that were turned away before they were counted among `all`.
+    refused: Option<String>,
 }
 
 /// What an objective counts.
@@ -68,8 +70,12 @@ enum Events<'a> {
         matchers: &'a str,
         edges: Vec<(&'a str, Vec<String>)>,
     },
-    /// Two counters.
-    Counted { all: &'a str, bad: &'a str },
+    /// Counters.
+    Counted {
+        all: &'a str,
+        bad: &'a str,
+        refused: Option<&'a str>,
+    },
 }
 
 /// A file that is made.
@@ -273,7 +279,11 @@ impl Objective {
                     self.within.is_empty() && self.matchers.is_empty(),
                     "`within` and `where` are for `of`; counters have none"
                 );
-                Ok(Events::Counted { all, bad })
+                Ok(Events::Counted {
+                    all,
+                    bad,
+                    refused: self.refused.as_deref(),
+                })
             }
             _ => Err("needs either `of` and `within`, or `all` and `bad`".into()),
         }
@@ -318,7 +328,18 @@ impl Objective {
                     .collect();
                 each.join("\nor\n")
             }
-            Events::Counted { all, .. } => self.summed(all),
+            Events::Counted {
+                all, refused: None, ..
+            } => self.summed(all),
+            // While nothing is taken there is no series of what was, or none that grows.
+            Events::Counted {
+                all,
+                refused: Some(refused),
+                ..
+            } => {
+                let (all, refused) = (self.summed(all), self.summed(refused));
+                format!("{all}\n+\n{refused}\nor\n{all}\nor\n{refused}")
+            }
         }
     }
 
@@ -371,7 +392,7 @@ fn rounded(number: f64) -> f64 {
 }
 
 /// `30s`, `5m`, `6h`, `3d`.
-fn seconds(duration: &str) -> Result<u64> {
+pub(super) fn seconds(duration: &str) -> Result<u64> {
     let wrong = || format!("{duration:?} is no duration like 30s, 5m, 6h or 3d");
     let unit = duration.chars().last().ok_or_else(wrong)?;
     let number: u64 = duration
@@ -403,7 +424,8 @@ mod unit {
     fn slos(objective: &str) -> Result<(String, String)> {
         let text = format!(
             "window: 30d\ninterval: 30s\nleast_bad_events: 10\nalerts:\n  - alert: A\n    severity: critical\n    \
-             for: 2m\n    any: [{{rate: 14.4, long: 1h, short: 5m}}]\nobjectives:\n  - {objective}\n"
+             for: 2m\n    any: [{{rate: 14.4, long: 1h, short: 5m}}]\n  - alert: B\n    severity: warning\n    for: 15m\n    \
+             any: [{{rate: 3, long: 1d, short: 2h}}]\nobjectives:\n  - {objective}\n"
         );
         let folder = std::env::temp_dir().join(format!("slo-{}", std::process::id()));
         std::fs::create_dir_all(&folder)?;

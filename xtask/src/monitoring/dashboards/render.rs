@@ -205,14 +205,10 @@ fn panel(of: &Panel, dashboard: &Dashboard, common: &Common) -> Result<Value> {
         defaults["custom"] = custom;
     }
     if let Some(leads) = &of.leads {
-        let variables = dashboard
-            .variables
-            .iter()
-            .map(|name| format!("${{{name}:queryparam}}"));
-        let query = variables.chain(["${__url_time_range}".to_owned()]);
         defaults["links"] = json!([{
-            "title": "Look closer", "targetBlank": false,
-            "url": format!("/d/tokenpath-{leads}?{}", query.collect::<Vec<_>>().join("&")),
+            "title": "Look closer",
+            "targetBlank": false,
+            "url": format!("/d/tokenpath-{leads}?{}", carried(of, dashboard)),
         }]);
     }
     let mut json = json!({
@@ -229,6 +225,20 @@ fn panel(of: &Panel, dashboard: &Dashboard, common: &Common) -> Result<Value> {
         json["transformations"] = transformations(of);
     }
     Ok(json)
+}
+
+/// What a link takes along: what is chosen at the top, and from a table the row that was clicked.
+fn carried(of: &Panel, dashboard: &Dashboard) -> String {
+    let mut query = vec!["${datasource:queryparam}".to_owned()];
+    for name in &dashboard.variables {
+        let column = of.columns.iter().find(|column| column.of == *name);
+        query.push(column.map_or_else(
+            || format!("${{{name}:queryparam}}"),
+            |column| format!("var-{name}=${{__data.fields.{}}}", column.title),
+        ));
+    }
+    query.push("${__url_time_range}".to_owned());
+    query.join("&")
 }
 
 /// The query, or one for each percentile.
@@ -349,7 +359,7 @@ fn options(of: &Panel) -> Value {
     match of.kind {
         Kind::Stat => json!({
             "reduceOptions": reduce, "colorMode": "value", "graphMode": "area",
-            "textMode": if of.named { "value_and_name" } else { "value" },
+            "textMode": if of.named { "value_and_name" } else { "auto" },
             "justifyMode": "auto", "orientation": "auto", "wideLayout": true,
         }),
         Kind::Gauge => json!({

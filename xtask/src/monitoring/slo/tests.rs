@@ -184,7 +184,9 @@ impl Case<'_> {
                 ]
                 .concat()
             }
-            Events::Counted { all: of, bad: but } => {
+            Events::Counted {
+                all: of, bad: but, ..
+            } => {
                 let name = |selector: &str| {
                     let (metric, matchers) = selector.split_once('{').unwrap_or((selector, ""));
                     let labels = labels_for(matchers.trim_end_matches('}'));
