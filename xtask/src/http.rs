@@ -25,11 +25,21 @@ impl Answer {
 
 /// `GET path`, with more header lines.
 pub(crate) fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Result<Answer> {
+    ask("GET", address, path, headers)
+}
+
+/// `POST path`, with nothing in it.
+pub(crate) fn post(address: SocketAddr, path: &str) -> Result<Answer> {
+    ask("POST", address, path, &[("Content-Length", "0")])
+}
+
+fn ask(method: &str, address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Result<Answer> {
     const LIMIT: Duration = Duration::from_secs(20);
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
-    let mut request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    let mut request =
+        format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
     }

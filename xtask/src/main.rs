@@ -38,8 +38,12 @@ Tasks:
               Parts: cargo, features, docs, conformance, e2e.
               --corpus DIR adds the larger corpus: parser conformance (DIR/conformance/run.py) and,
               through TOKENPATH_CORPUS, pages of other projects.
-  monitoring  The rules in monitoring/, their tests by promtool, and the runbooks of their alerts: every
-              rule is tested both ways, every name exists, every alert has its page.
+  monitoring [--write | --only files|live]
+              The files of monitoring/: every rule is tested both ways by promtool, every name exists,
+              every alert has its page, dashboards and objectives are what they are made from.
+              Then live: a real Prometheus reads the demo, every panel has data, and each incident
+              makes exactly the alerts fire that are meant.
+              --write writes dashboards and the rules of objectives from their descriptions.
   licences    Every dependency has an accepted licence and comes from the registry; cargo-deny too
               where it is installed.
   package [cargo options]
@@ -63,7 +67,7 @@ fn main() -> ExitCode {
     let outcome = match task.as_str() {
         "test" => test(&rest, &mut report),
         "licences" | "licenses" => no_options(&rest).and_then(|()| licences::run(&mut report)),
-        "monitoring" => no_options(&rest).and_then(|()| monitoring::run(&mut report)),
+        "monitoring" => monitoring::run(&rest, &mut report),
         "package" => package::run(&rest, &mut report),
         "deploy" => deploy::run(&rest, &mut report),
         "fuzz" => fuzz::run(&rest, &mut report),

@@ -122,6 +122,23 @@ pub(crate) fn release_binaries(report: &mut Report) -> Option<Binaries> {
     built
 }
 
+/// `tokenpath` alone, as users build it; `None` where it does not build.
+pub(crate) fn release_tokenpath(report: &mut Report) -> Option<PathBuf> {
+    let program = cargo::target_folder().join("release/tokenpath");
+    let mut built = None;
+    report.check("cargo build --release --bin tokenpath", || {
+        let status = cargo::cargo()
+            .args(["build", "--release", "--locked", "-p", "tokenpath"])
+            .args(["--bin", "tokenpath"])
+            .status()?;
+        ensure!(status.success(), "see above");
+        ensure!(program.is_file(), "{} was not built", program.display());
+        built = Some(program);
+        passed("")
+    });
+    built
+}
+
 /// Where the release binaries are.
 pub(crate) struct Binaries {
     pub(crate) tokenpath: PathBuf,

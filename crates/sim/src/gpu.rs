@@ -170,6 +170,8 @@ pub struct Gpu {
     /// Processes on it.
     pub processes: Vec<GpuProcess>,
     cooling: f64,
+    /// Bytes that a second process takes a second, and has taken.
+    leak: (f64, f64),
 }
 
 /// An error that the driver reports.
@@ -305,6 +307,32 @@ impl GpuFleet {
         }
     }
 
+    /// Lets a second process on a GPU take so many bytes a second until none is free; 0 ends it and gives
+    /// back what it took. No such GPU, or a rate that is not finite and not negative, changes nothing.
+    pub fn set_leak(&mut self, gpu: usize, bytes_per_second: f64) {
+        if let Some(gpu) = self.gpus.get_mut(gpu)
+            && bytes_per_second.is_finite()
+            && bytes_per_second >= 0.0
+        {
+            gpu.leak.0 = bytes_per_second;
+            if bytes_per_second == 0.0 {
+                gpu.leak(0.0);
+            }
+        }
+    }
+
+    /// Lets a GPU draw so many watts and no more; `None` is what the fleet is configured with. No such
+    /// GPU, or a limit below what it draws at rest, changes nothing.
+    pub fn set_power_limit(&mut self, gpu: usize, watts: Option<f64>) {
+        let watts = watts.unwrap_or(self.config.power_limit_watts);
+        if let Some(gpu) = self.gpus.get_mut(gpu)
+            && watts.is_finite()
+            && watts >= self.config.idle_watts
+        {
+            gpu.power_limit_watts = watts;
+        }
+    }
+
     /// Reports an XID error of a GPU now. No such GPU changes nothing.
     pub fn report_xid(&mut self, gpu: usize, code: u64) {
         let at = self.now;
@@ -384,6 +412,7 @@ impl Gpu {
                 vram_bytes: used,
             }],
             cooling: 1.0,
+            leak: (0.0, 0.0),
         }
     }
 
@@ -402,11 +431,11 @@ impl Gpu {
         let clocks = self.sm_clock_hertz / self.sm_clock_hertz_max;
         let span = config.power_limit_watts - config.idle_watts;
         let wanted = config.idle_watts + span * (1.04 * prompt + 0.66 * decode) * clocks * noise;
-        self.power_throttle = wanted > config.power_limit_watts;
+        self.power_throttle = wanted > self.power_limit_watts;
         let before = self.power_watts;
         self.power_watts = approach(
             before,
-            wanted.min(config.power_limit_watts),
+            wanted.min(self.power_limit_watts),
             seconds,
             POWER_SECONDS,
         );
@@ -442,11 +471,39 @@ impl Gpu {
             self.power_throttle_seconds += seconds;
         }
 
+        if self.leak.0 > 0.0 {
+            self.leak(self.leak.1 + self.leak.0 * seconds);
+        }
+
         // Token ids and samples go over the bus; keys and values over the links.
         self.pcie_received_bytes += 2.1e7 * self.utilization * seconds;
         self.pcie_sent_bytes += 1.4e7 * self.utilization * seconds;
         self.nvlink_sent_bytes += load.sent_bytes;
         self.nvlink_received_bytes += load.received_bytes;
+    }
+}
+
+impl Gpu {
+    /// Gives the second process so many bytes, as far as there are; none ends it.
+    fn leak(&mut self, bytes: f64) {
+        let engine = self.processes[0].vram_bytes;
+        let free = self.vram_total_bytes - self.vram_reserved_bytes - engine;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "not negative, and cut to what a GPU has"
+        )]
+        let taken = (bytes as u64).min(free);
+        self.leak.1 = bytes;
+        self.vram_used_bytes = engine + taken;
+        self.processes.truncate(1);
+        if taken > 0 {
+            self.processes.push(GpuProcess {
+                pid: 9_000,
+                name: "python3".to_owned(),
+                vram_bytes: taken,
+            });
+        }
     }
 }
 
@@ -517,6 +574,49 @@ mod tests {
             "{}",
             hot.temperature_celsius
         );
+    }
+
+    #[test]
+    fn a_leak_takes_what_is_free_and_gives_it_back() {
+        let mut fleet = GpuFleet::new(GpuConfig::default(), 1, 1);
+        let before = fleet.gpus()[0].clone();
+        let free = before.vram_total_bytes - before.vram_reserved_bytes - before.vram_used_bytes;
+        fleet.set_leak(0, 1e6);
+        fleet.advance(10.0, &[]);
+        assert_eq!(
+            fleet.gpus()[0].vram_used_bytes,
+            before.vram_used_bytes + 10_000_000
+        );
+        assert_eq!(fleet.gpus()[0].processes.len(), 2);
+        fleet.set_leak(0, 1e9);
+        for _ in 0..60 {
+            fleet.advance(1.0, &[]);
+        }
+        assert_eq!(
+            fleet.gpus()[0].vram_used_bytes,
+            before.vram_used_bytes + free
+        );
+        fleet.set_leak(0, f64::NAN);
+        fleet.set_leak(0, 0.0);
+        assert_eq!(fleet.gpus()[0].vram_used_bytes, before.vram_used_bytes);
+        assert_eq!(fleet.gpus()[0].processes, before.processes);
+    }
+
+    #[test]
+    fn a_capped_gpu_runs_at_its_limit() {
+        let mut fleet = GpuFleet::new(GpuConfig::default(), 1, 1);
+        let load = GpuLoad {
+            prompt: 0.6,
+            ..GpuLoad::default()
+        };
+        fleet.set_power_limit(0, Some(200.0));
+        fleet.set_power_limit(0, Some(1.0));
+        fleet.advance(60.0, &[load]);
+        let gpu = &fleet.gpus()[0];
+        assert!(gpu.power_throttle && gpu.power_watts > 199.0 && gpu.power_watts <= 200.0);
+        fleet.set_power_limit(0, None);
+        fleet.advance(60.0, &[load]);
+        assert!(fleet.gpus()[0].power_watts > 250.0);
     }
 
     #[test]

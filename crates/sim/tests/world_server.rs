@@ -20,9 +20,18 @@ async fn frozen(config: WorldConfig, seconds: f64) -> RunningWorld {
 
 /// Status, head and body of one request; all empty where the connection ends without an answer.
 async fn ask(address: SocketAddr, path: &str, headers: &str) -> (String, String, String) {
+    send("GET", address, path, headers).await
+}
+
+async fn send(
+    method: &str,
+    address: SocketAddr,
+    path: &str,
+    headers: &str,
+) -> (String, String, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request =
-        format!("GET {path} HTTP/1.1\r\nhost: twin\r\n{headers}connection: close\r\n\r\n");
+        format!("{method} {path} HTTP/1.1\r\nhost: twin\r\n{headers}connection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     let _ = stream.read_to_string(&mut answer).await;
@@ -217,5 +226,30 @@ async fn ports_may_be_chosen_and_a_taken_one_is_no_obstacle() {
     if free {
         assert_eq!(ports[1], second);
     }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn time_that_stands_still_is_let_pass() {
+    let running = frozen(WorldConfig::default(), 5.0).await;
+    let now = || running.with_world(|world| world.now());
+    let before = now();
+    for (_, address) in running.addresses() {
+        let (status, _, _) = send("POST", address, "/debug/advance?seconds=15", "").await;
+        assert_eq!(status, "204 No Content");
+    }
+    let parts = running.addresses().count();
+    #[expect(clippy::cast_precision_loss, reason = "a handful")]
+    let passed = 15.0 * parts as f64;
+    assert!((now() - before - passed).abs() < 1e-6);
+    let address = running.address(Part::Server(0)).unwrap();
+    for wrong in ["", "?seconds=", "?seconds=-1", "?seconds=inf", "?minutes=1"] {
+        let path = format!("/debug/advance{wrong}");
+        let (status, _, _) = send("POST", address, &path, "").await;
+        assert_eq!(status, "400 Bad Request", "{wrong}");
+    }
+    let (status, _, _) = ask(address, "/debug/advance?seconds=15", "").await;
+    assert_eq!(status, "404 Not Found");
+    assert!((now() - before - passed).abs() < 1e-6);
     running.stop().await;
 }

@@ -37,7 +37,7 @@ impl World {
             // Those whom the lowest quota would soon stop have no part in a storm.
             let takes_part = |quota: u64| quota > least || least == most;
             for (share, quota) in shares.iter_mut().zip(&quotas) {
-                *share *= if takes_part(*quota) { 6.0 } else { 1.0 };
+                *share *= if takes_part(*quota) { 12.0 } else { 1.0 };
             }
         }
         if flood && let Some(index) = quotas.iter().position(|&quota| quota == least) {

@@ -4,12 +4,17 @@ use super::{Role, World, server};
 use crate::gateway::ErrorCode;
 use crate::gpu::GpuFleet;
 
+/// How fast a leak goes: what a busy card has free is gone within an hour.
+const LEAK_BYTES_PER_SECOND: f64 = 2.4e6;
+/// The least that such cards can be told to draw.
+const POWER_CAP_WATTS: f64 = 200.0;
+
 /// Something that goes wrong in a [`World`](crate::World), and goes on until it is
 /// [ended](crate::World::end_incident).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Incident {
-    /// Six times the requests of all users but those with the lowest quota.
+    /// Twelve times the requests of all users but those with the lowest quota.
     QueueStorm,
     /// No prompt begins like another, and the caches are as small as they can be.
     CacheThrash,
@@ -21,6 +26,10 @@ pub enum Incident {
     Xid,
     /// The first GPU falls off the bus, and its engine hangs.
     GpuLost,
+    /// A second process on the first GPU takes more and more of its memory, until there is none.
+    GpuLeak,
+    /// Somebody caps the power of the first GPU.
+    GpuPowerCap,
     /// The first server that answers requests dies. It comes back empty.
     EngineDown,
     /// Prompts take eight times as long.
@@ -39,13 +48,15 @@ pub enum Incident {
 
 impl Incident {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::QueueStorm,
         Self::CacheThrash,
         Self::TenantFlood,
         Self::GpuHot,
         Self::Xid,
         Self::GpuLost,
+        Self::GpuLeak,
+        Self::GpuPowerCap,
         Self::EngineDown,
         Self::SlowPrefill,
         Self::SlowDecode,
@@ -73,6 +84,8 @@ impl Incident {
             Self::GpuHot => "gpu-hot",
             Self::Xid => "xid",
             Self::GpuLost => "gpu-lost",
+            Self::GpuLeak => "gpu-leak",
+            Self::GpuPowerCap => "gpu-power-cap",
             Self::EngineDown => "engine-down",
             Self::SlowPrefill => "slow-prefill",
             Self::SlowDecode => "slow-decode",
@@ -87,7 +100,7 @@ impl Incident {
     #[must_use]
     pub fn description(self) -> &'static str {
         match self {
-            Self::QueueStorm => "six times the requests: queues grow, first tokens come late",
+            Self::QueueStorm => "twelve times the requests: queues grow, first tokens come late",
             Self::CacheThrash => {
                 "no shared prefixes and minimal KV caches: no prefix hits, preemptions"
             }
@@ -97,6 +110,10 @@ impl Incident {
             }
             Self::Xid => "the first GPU reports XID 94, a contained memory error, once",
             Self::GpuLost => "the first GPU falls off the bus (XID 79) and its engine hangs",
+            Self::GpuLeak => {
+                "a second process on the first GPU takes the rest of its memory within an hour"
+            }
+            Self::GpuPowerCap => "the first GPU may draw 200 W only: it runs at its power limit",
             Self::EngineDown => {
                 "the first serving engine server dies: no page, its requests are lost"
             }
@@ -121,6 +138,12 @@ impl World {
             Incident::CacheThrash => self.resize_caches(),
             Incident::GpuHot => self.with_gpus(|gpus| gpus.set_cooling(0, 0.2)),
             Incident::Xid => self.with_gpus(|gpus| gpus.report_xid(0, 94)),
+            Incident::GpuLeak => {
+                self.with_gpus(|gpus| gpus.set_leak(0, LEAK_BYTES_PER_SECOND));
+            }
+            Incident::GpuPowerCap => {
+                self.with_gpus(|gpus| gpus.set_power_limit(0, Some(POWER_CAP_WATTS)));
+            }
             Incident::GpuLost => {
                 self.with_gpus(|gpus| {
                     gpus.report_xid(0, 79);
@@ -148,6 +171,8 @@ impl World {
             Incident::CacheThrash => self.resize_caches(),
             Incident::GpuHot => self.with_gpus(|gpus| gpus.set_cooling(0, 1.0)),
             Incident::Xid => {}
+            Incident::GpuLeak => self.with_gpus(|gpus| gpus.set_leak(0, 0.0)),
+            Incident::GpuPowerCap => self.with_gpus(|gpus| gpus.set_power_limit(0, None)),
             Incident::GpuLost => {
                 self.with_gpus(|gpus| gpus.set_lost(0, false));
                 let _ = self.servers[0].twin.start_engine(0);

@@ -7,13 +7,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 
 use super::truth_json::world_json;
 use super::{Incident, ServerKind, World};
 use crate::http::{Clocked, Listening, Passes, Site, empty, respond};
 use crate::vllm::api::TRUTH;
 use crate::{gateway, limitador, tgi, vllm};
+
+/// Where time can be let pass, whatever the speed: `POST /debug/advance?seconds=15`. No real server has this.
+const ADVANCE: &str = "/debug/advance";
 
 /// Something in a world that has an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,7 +66,8 @@ impl WorldServer {
         }
     }
 
-    /// Seconds of virtual time per second, as [`Server::speed`](crate::Server::speed).
+    /// Seconds of virtual time per second, as [`Server::speed`](crate::Server::speed). At 0 time stands
+    /// still but for `POST /debug/advance?seconds=15` at any of its addresses.
     #[must_use]
     pub fn speed(mut self, speed: f64) -> Self {
         self.speed = speed;
@@ -173,6 +177,23 @@ impl Site for PartSite {
     fn answer(&self, request: &Request<Incoming>) -> Option<Response<Full<Bytes>>> {
         let mut moment = self.shared.current();
         let world = &mut moment.thing;
+        if request.uri().path() == ADVANCE && request.method() == Method::POST {
+            let seconds = request.uri().query().and_then(|query| {
+                let seconds: f64 = query.strip_prefix("seconds=")?.parse().ok()?;
+                (seconds.is_finite() && seconds > 0.0).then_some(seconds)
+            });
+            return Some(match seconds {
+                Some(seconds) => {
+                    world.advance(seconds);
+                    empty(StatusCode::NO_CONTENT)
+                }
+                None => respond(
+                    StatusCode::BAD_REQUEST,
+                    "text/plain",
+                    "say how long: /debug/advance?seconds=15\n",
+                ),
+            });
+        }
         let tenants = &world.config.tenants;
         if !matches!(self.part, Part::Server(_)) && request.uri().path() == TRUTH {
             return Some(respond(

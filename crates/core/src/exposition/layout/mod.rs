@@ -295,7 +295,8 @@ impl Layout {
         while let Some(entry) = parser.next() {
             match entry? {
                 Entry::Sample(sample) => {
-                    let id = self.take_in(page, &sample, fresh);
+                    let id = self.id(&sample, fresh);
+                    self.note(page, &sample, id);
                     let prefix = page.get(unit..sample.value_offset()).unwrap_or_default();
                     let piece = known.keep(prefix, parser.entry_offset() - unit, id);
                     self.fits &= self.told_by_prefix(prefix, &piece);
@@ -330,15 +331,6 @@ impl Layout {
         sample: &Sample<'_>,
         fresh: &mut impl Fresh,
     ) -> Piece {
-        let id = self.take_in(page, sample, fresh);
-        let prefix = page.get(unit..sample.value_offset()).unwrap_or_default();
-        let piece = self.known_mut().keep(prefix, line - unit, id);
-        self.fits &= self.told_by_prefix(prefix, &piece);
-        piece
-    }
-
-    /// The value of a line that was parsed, and its id.
-    fn take_in(&mut self, page: &[u8], sample: &Sample<'_>, fresh: &mut impl Fresh) -> u32 {
         let id = self.id(sample, fresh);
         self.place(page, unit, line, sample, id)
     }
@@ -352,12 +344,20 @@ impl Layout {
         sample: &Sample<'_>,
         id: u32,
     ) -> Piece {
+        self.note(page, sample, id);
+        let prefix = page.get(unit..sample.value_offset()).unwrap_or_default();
+        let piece = self.known_mut().keep(prefix, line - unit, id);
+        self.fits &= self.told_by_prefix(prefix, &piece);
+        piece
+    }
+
+    /// The value of a line that was parsed, and its exemplar.
+    fn note(&mut self, page: &[u8], sample: &Sample<'_>, id: u32) {
         self.values[id as usize] = sample.value();
         self.here[id as usize] = true;
         if sample.exemplar().is_some() {
             self.keep_end(page, id, sample);
         }
-        id
     }
 
     /// Whether a line can be known by its prefix alone. `a.5` is a series and a value too, and `a5` is
