@@ -1,7 +1,6 @@
 use super::{Check, Context, Found, Rule};
 use crate::finding::Severity;
 use crate::meaning::Kind as Number;
-use crate::promql::tree::Kind;
 
 pub(super) const RULE: Rule = Rule {
     id: "average-of-ratios",
@@ -15,18 +14,8 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(context: &Context<'_>, found: &mut Vec<Found>) {
-    context.each(|node| {
-        let (name, inner) = match &node.kind {
-            Kind::Aggregate(aggregate) => (&aggregate.name, &*aggregate.inner),
-            Kind::Call { name, arguments } => match &arguments[..] {
-                [argument] => (name, argument),
-                _ => return,
-            },
-            _ => return,
-        };
-        if !matches!(context.of(name), "avg" | "avg_over_time")
-            || context.meaning(inner).kind != Number::Quotient
-        {
+    context.folds(&["avg", "avg_over_time"], |name, inner| {
+        if context.meaning(inner).kind != Number::Quotient {
             return;
         }
         let shown = context.written(&inner.span);

@@ -1,7 +1,6 @@
 use super::{Check, Context, Found, Rule};
 use crate::finding::Severity;
 use crate::meaning::Kind as Number;
-use crate::promql::tree::Kind;
 
 pub(super) const RULE: Rule = Rule {
     id: "delta-of-counter",
@@ -15,37 +14,36 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(context: &Context<'_>, found: &mut Vec<Found>) {
-    context.each(|node| {
-        let Kind::Call { name, arguments } = &node.kind else {
-            return;
-        };
-        let function = context.of(name);
-        let instead = match function {
-            "delta" => Some("increase"),
-            "deriv" => Some("rate"),
-            "idelta" | "predict_linear" => None,
-            _ => return,
-        };
-        let Some(argument) = arguments.first() else {
-            return;
-        };
-        if context.meaning(argument).kind != Number::Counter {
-            return;
-        }
-        let shown = context.written(&argument.span);
-        let advice = match instead {
-            Some(instead) => format!("write {instead}()"),
-            None => "take increase() or rate() first".to_owned(),
-        };
-        found.push(
-            Found::new(
-                name,
-                format!(
-                    "{function}() of `{shown}`, which is a counter: a restart looks like a fall"
-                ),
-                advice,
-            )
-            .fix(instead.map(|instead| (name.clone(), instead.to_owned()))),
-        );
-    });
+    context.calls(
+        &["delta", "idelta", "deriv", "predict_linear"],
+        |name, arguments| {
+            let function = context.of(name);
+            let instead = match function {
+                "delta" => Some("increase"),
+                "deriv" => Some("rate"),
+                _ => None,
+            };
+            let Some(argument) = arguments.first() else {
+                return;
+            };
+            if context.meaning(argument).kind != Number::Counter {
+                return;
+            }
+            let shown = context.written(&argument.span);
+            let advice = match instead {
+                Some(instead) => format!("write {instead}()"),
+                None => "take increase() or rate() first".to_owned(),
+            };
+            found.push(
+                Found::new(
+                    name,
+                    format!(
+                        "{function}() of `{shown}`, which is a counter: a restart looks like a fall"
+                    ),
+                    advice,
+                )
+                .fix(instead.map(|instead| (name.clone(), instead.to_owned()))),
+            );
+        },
+    );
 }

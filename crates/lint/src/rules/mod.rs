@@ -37,7 +37,7 @@ use crate::finding::Severity;
 use crate::input::Role;
 use crate::meaning::{Meaning, World};
 use crate::promql::Expanded;
-use crate::promql::tree::{Fault, Node, Selector, Span};
+use crate::promql::tree::{Fault, Kind, Node, Selector, Span};
 
 /// A rule.
 #[derive(Clone, Copy, Debug)]
@@ -184,10 +184,39 @@ impl<'c> Context<'c> {
         self.expanded.is_variable(span)
     }
 
+    /// Calls of these functions: the name and the arguments.
+    fn calls(&self, functions: &[&str], mut see: impl FnMut(&'c Span, &'c [Node])) {
+        self.each(|node| {
+            if let Kind::Call { name, arguments } = &node.kind
+                && functions.contains(&self.of(name))
+            {
+                see(name, arguments);
+            }
+        });
+    }
+
+    /// Aggregations over series and functions over time of these names: the name, and what is put
+    /// together.
+    fn folds(&self, names: &[&str], mut see: impl FnMut(&'c Span, &'c Node)) {
+        self.each(|node| {
+            let (name, inner) = match &node.kind {
+                Kind::Aggregate(aggregate) => (&aggregate.name, &*aggregate.inner),
+                Kind::Call { name, arguments } => match &arguments[..] {
+                    [argument] => (name, argument),
+                    _ => return,
+                },
+                _ => return,
+            };
+            if names.contains(&self.of(name)) {
+                see(name, inner);
+            }
+        });
+    }
+
     /// Selectors whose name is written out.
     fn selectors(&self, mut see: impl FnMut(&'c Node, &'c Selector, &'c str)) {
         self.each(|node| {
-            if let crate::promql::tree::Kind::Selector(selector) = &node.kind
+            if let Kind::Selector(selector) = &node.kind
                 && !selector.name.is_empty()
                 && !self.is_variable(&selector.name)
             {

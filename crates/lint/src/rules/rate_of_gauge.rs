@@ -1,7 +1,6 @@
 use super::{Check, Context, Found, Rule};
 use crate::finding::Severity;
 use crate::meaning::Kind as Number;
-use crate::promql::tree::Kind;
 
 pub(super) const RULE: Rule = Rule {
     id: "rate-of-gauge",
@@ -15,17 +14,11 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(context: &Context<'_>, found: &mut Vec<Found>) {
-    context.each(|node| {
-        let Kind::Call { name, arguments } = &node.kind else {
-            return;
-        };
+    context.calls(&["rate", "irate", "increase"], |name, arguments| {
         let function = context.of(name);
-        let [argument] = &arguments[..] else {
+        let [argument] = arguments else {
             return;
         };
-        if !matches!(function, "rate" | "irate" | "increase") {
-            return;
-        }
         let of = context.meaning(argument);
         let what = match of.kind {
             Number::Gauge | Number::Count => "a gauge",

@@ -15,14 +15,8 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(context: &Context<'_>, found: &mut Vec<Found>) {
-    context.each(|node| {
-        let Kind::Call { name, arguments } = &node.kind else {
-            return;
-        };
+    context.calls(&["rate", "irate", "increase"], |name, arguments| {
         let function = context.of(name);
-        if !matches!(function, "rate" | "irate" | "increase") {
-            return;
-        }
         let Some(Kind::Subquery { inner }) = arguments.first().map(|node| &node.kind) else {
             return;
         };
