@@ -494,4 +494,42 @@ mod tests {
         assert_eq!(values.admit([("vip", 0.0), ("c", 1.0), ("d", 2.0)]), 1);
         assert_eq!((values.keeps("d"), values.keeps("c")), (true, false));
     }
+
+    #[test]
+    fn series_that_stay_alone_keep_their_exemplars() {
+        let calls = Arc::new(Desc::new(
+            "calls_total",
+            MetricType::Counter,
+            Unit::None,
+            "Calls.",
+        ));
+        let mut page = Snapshot::new();
+        for user in ["ann", "bob", "cid"] {
+            page.family(&calls).sample(&[("user", user)], 1.0);
+        }
+        let slots: Vec<Slot> = page
+            .shape()
+            .families()
+            .flat_map(|family| family.series())
+            .map(|series| series.slot())
+            .collect();
+        for slot in slots {
+            page.set_exemplar(slot, [("trace_id", "x")], 1.0, None)
+                .unwrap();
+        }
+        let (mut fold, mut out) = (Fold::new(), Snapshot::new());
+        for _ in 0..2 {
+            fold.run(&[&page], &mut out, |series| {
+                let user = &mut series.labels[0].1;
+                if user != "ann" {
+                    *user = Cow::Borrowed("other");
+                }
+                true
+            });
+            assert_eq!(out.value("calls_total", &[("user", "other")]), Some(2.0));
+            let kept: Vec<_> = out.exemplars().map(|(slot, _)| slot).collect();
+            let ann = out.shape().family("calls_total").unwrap().series().next();
+            assert_eq!(kept, [ann.unwrap().slot()]);
+        }
+    }
 }
