@@ -11,6 +11,7 @@ mod e2e;
 mod fuzz;
 mod guard;
 mod http;
+mod json;
 mod licences;
 mod metadata;
 mod monitoring;

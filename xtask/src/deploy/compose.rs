@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use super::generated::{files, name_of};
 use super::programs::{HEALTH, Programs};
-use super::{Checkers, none, said, text, texts};
+use super::{Checkers, none, said, texts};
 use crate::cargo;
+use crate::json::text;
 use crate::report::{Report, Result, Verdict, ensure, passed};
 use crate::tools;
 

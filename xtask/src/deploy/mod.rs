@@ -14,6 +14,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use self::programs::Programs;
+use crate::json::list;
 use crate::report::{Report, Result, Verdict, ensure, passed};
 use crate::tests;
 use crate::tools;
@@ -61,22 +62,6 @@ fn said(command: &mut Command) -> Result<String> {
 fn none(faults: Vec<String>, seen: impl Into<String>) -> Result<Verdict> {
     ensure!(faults.is_empty(), "{}", faults.join("\n  "));
     passed(seen)
-}
-
-/// The list at a pointer; empty where there is none.
-fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
-    value
-        .pointer(pointer)
-        .and_then(Value::as_array)
-        .map_or(&[], Vec::as_slice)
-}
-
-/// The text at a pointer; empty where there is none.
-fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value
-        .pointer(pointer)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
 }
 
 /// The texts of the list at a pointer.
