@@ -71,8 +71,8 @@ impl DropReason {
 /// Counts of one reading.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Samples on the page.
-    pub samples: u64,
+    /// Samples on the page that was read; `None` where none was: a device has no page.
+    pub samples: Option<u64>,
     /// Families on the page that no catalogue knows, passed through or not.
     pub unmapped_families: u64,
     /// When the certificate that the target showed ends, in seconds since the epoch; `None` where it
@@ -86,6 +86,11 @@ pub struct Tally {
 const FOLDED_LABELS_MAX: usize = 4;
 
 impl Tally {
+    /// Counts samples that were read.
+    pub fn count_samples(&mut self, samples: u64) {
+        *self.samples.get_or_insert(0) += samples;
+    }
+
     /// Counts values of a label that this reading began to fold into one, because there are more of
     /// them than the source keeps apart.
     ///

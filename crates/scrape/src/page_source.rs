@@ -119,7 +119,7 @@ impl Source for PageSource {
         out.tally_mut().certificate_expiry_seconds = meta.certificate_not_after();
         let endpoint = self.client.endpoint();
         translated.map_err(|error| verdict::unreadable(endpoint, page.bytes(), error))?;
-        if out.tally().samples == 0 && self.empty_is_fine {
+        if out.tally().samples == Some(0) && self.empty_is_fine {
             return Ok(());
         }
         verdict::judge(endpoint, self.id.kind(), translator.report())

@@ -147,7 +147,7 @@ async fn what_is_no_page_of_this_backend_is_named() {
 async fn an_empty_page_is_fine_where_a_backend_is_empty_when_idle() {
     let (snapshot, result) = read("", true).await;
     result.unwrap();
-    assert_eq!(snapshot.tally().samples, 0);
+    assert_eq!(snapshot.tally().samples, Some(0));
 }
 
 #[tokio::test]
@@ -187,6 +187,9 @@ async fn what_no_catalogue_knows_is_passed_through_where_that_is_wanted() {
         let ours = "backend=\"vllm\",cluster=\"c1\"";
         let has = |line: &str| page.contains(line);
         assert!(has(&format!("llm_requests_running{{{ours}")), "{page}");
+        let samples = format!("tokenpath_source_samples{{{ours},target=");
+        let samples = page.lines().find(|line| line.starts_with(&samples));
+        assert!(samples.unwrap().ends_with(" 6"), "{page}");
         // Nobody knows it, and that is still said.
         let unmapped = format!("tokenpath_source_unmapped_families{{{ours},target=");
         let unmapped = page.lines().find(|line| line.starts_with(&unmapped));

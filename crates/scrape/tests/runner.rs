@@ -281,6 +281,22 @@ async fn status_is_that_of_the_last_reading() {
 }
 
 #[tokio::test]
+async fn a_source_without_a_page_says_nothing_of_samples_on_it() {
+    let (exporter, _) = exporter(&[Act::Say(1.0)]);
+    let page = page_within(&exporter, Duration::from_secs(5)).await;
+    assert!(has(
+        &page,
+        r#"tokenpath_source_up{backend="test",target="t0"} 1"#
+    ));
+    assert!(!page.contains("tokenpath_source_samples"), "{page}");
+    assert!(
+        !page.contains("tokenpath_source_unmapped_families"),
+        "{page}"
+    );
+    assert_eq!(exporter.status()[0].samples, None);
+}
+
+#[tokio::test]
 async fn every_format_is_valid_with_no_source_at_all() {
     let exporter = Arc::new(Exporter::new());
     for format in [Format::Text004, Format::OpenMetrics100] {

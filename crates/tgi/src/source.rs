@@ -164,7 +164,7 @@ impl Source for TgiSource {
             .map_err(|error| verdict::unreadable(self.client.endpoint(), page.bytes(), error))?;
         out.tally_mut().certificate_expiry_seconds = meta.certificate_not_after();
         // Without a request yet the page is empty, which is no fault.
-        if out.tally().samples == 0 {
+        if out.tally().samples == Some(0) {
             return Ok(());
         }
         verdict::judge(self.client.endpoint(), self.id.kind(), translator.report())

@@ -95,7 +95,7 @@ fn write_status(status: &str, out: &mut Snapshot) -> Result<(), CollectError> {
             .ok_or_else(|| {
                 CollectError::new(Reason::Parse, format!("not `name value`: {line:?}"))
             })?;
-        out.tally_mut().samples += 1;
+        out.tally_mut().count_samples(1);
         match name {
             "waiting" => out.family(&WAITING).sample(&[], value),
             "busy_ms" => out

@@ -118,7 +118,7 @@ impl Translator {
             self.plan = self.planner.plan(&self.page, &self.layout);
         }
         self.plan.run(&self.layout, out);
-        out.tally_mut().samples = read.samples as u64;
+        out.tally_mut().samples = Some(read.samples as u64);
         out.tally_mut()
             .drop_samples(DropReason::InvalidLine, read.skipped_lines);
         Ok(())

@@ -79,7 +79,7 @@ fn check(name: &str, text: &str, translator: &mut GatewayTranslator) {
         .unwrap_or_else(|error| panic!("{name}: {error}"));
     page::compare(name, &expected, &page::held(&out));
     let tally = out.tally();
-    assert_eq!(tally.samples, read.samples.len() as u64, "{name}");
+    assert_eq!(tally.samples, Some(read.samples.len() as u64), "{name}");
     assert_eq!(
         tally.unmapped_families,
         0,

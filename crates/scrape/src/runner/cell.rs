@@ -47,8 +47,8 @@ pub struct SourceStatus {
     pub elapsed: Duration,
     /// When a reading last succeeded.
     pub last_success: Option<SystemTime>,
-    /// Samples on its last page.
-    pub samples: u64,
+    /// Samples on its last page; `None` where it has no page, as a device.
+    pub samples: Option<u64>,
     /// Families of its last page that no catalogue knows.
     pub unmapped_families: u64,
 }

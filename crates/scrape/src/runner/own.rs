@@ -61,9 +61,12 @@ fn write_source(out: &mut Snapshot, cell: &Cell, outcome: &Outcome) {
         out.family(&DURATION)
             .sample(labels, reading.elapsed.as_secs_f64());
         if outcome.is_up() {
-            out.family(&SAMPLES).sample(labels, tally.samples as f64);
-            out.family(&UNMAPPED)
-                .sample(labels, tally.unmapped_families as f64);
+            // A device has no page, so nothing on it was read or unknown.
+            if let Some(samples) = tally.samples {
+                out.family(&SAMPLES).sample(labels, samples as f64);
+                out.family(&UNMAPPED)
+                    .sample(labels, tally.unmapped_families as f64);
+            }
         }
         if let Some(expiry) = tally.certificate_expiry_seconds {
             out.family(&CERTIFICATE).sample(labels, expiry as f64);

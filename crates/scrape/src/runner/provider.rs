@@ -50,10 +50,13 @@ fn landing_source(status: SourceStatus) -> LandingSource {
                 families => format!(", {families} families unknown"),
             };
             let elapsed = status.elapsed;
-            let samples = status.samples;
+            let samples = status
+                .samples
+                .map(|samples| format!("{samples} samples "))
+                .unwrap_or_default();
             (
                 SourceState::Up,
-                format!("{samples} samples in {elapsed:.1?}{unknown}"),
+                format!("{samples}in {elapsed:.1?}{unknown}"),
             )
         }
     };

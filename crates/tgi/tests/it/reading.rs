@@ -189,7 +189,7 @@ fn every_number_of_every_page_arrives() {
                 }
                 page::compare(&path.display().to_string(), &expected, &page::held(&out));
                 let tally = out.tally();
-                assert_eq!(tally.samples, read.samples.len() as u64);
+                assert_eq!(tally.samples, Some(read.samples.len() as u64));
                 assert_eq!(tally.unmapped_families, 0, "{}", path.display());
                 for reason in DropReason::ALL {
                     assert_eq!(tally.dropped(reason), 0, "{reason:?}");

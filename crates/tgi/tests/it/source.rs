@@ -152,7 +152,7 @@ async fn an_idle_server_is_up_and_has_no_data() {
     let mut out = Snapshot::new();
     let source = source(&server, "", TgiSourceOptions::default());
     source.collect(&mut out).await.unwrap();
-    assert_eq!(out.tally().samples, 0);
+    assert_eq!(out.tally().samples, Some(0));
     assert!(crate::page::held(&out).is_empty());
 }
 

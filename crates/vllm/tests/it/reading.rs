@@ -445,7 +445,7 @@ fn accounts(name: &str, page: &Page, snapshot: &Snapshot, translator: &Translato
     assert_eq!(reported, page.samples.len(), "{name}");
     let tally = snapshot.tally();
     assert_eq!(
-        usize::try_from(tally.samples).unwrap(),
+        usize::try_from(tally.samples.unwrap()).unwrap(),
         page.samples.len(),
         "{name}"
     );
