@@ -13,12 +13,14 @@
 //! recorded servers' and the client's part included), and the sizes.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use tokenpath_benches::composed::{Composed, soon};
+use tokenpath_benches::composed::{CONTROL, Composed, soon};
 use tokenpath_core::exposition::Format;
+use tokenpath_fake_nvml::Fake;
 use tokenpath_scrape::runner::Exporter;
 use tokenpath_scrape::server::{MetricsService, Server, ServerOptions, ServiceOptions};
 use tokenpath_scrape::{Client, ClientOptions, Page};
@@ -28,6 +30,13 @@ use tokio::runtime::Runtime;
 const GOAL: Duration = Duration::from_millis(5);
 /// Scrapes of one report.
 const SCRAPES: u16 = 2000;
+
+/// The fake driver with the GPUs of the stack.
+fn driver(folder: &Path) -> PathBuf {
+    let fake = Fake::install(folder).expect("the fake library is built");
+    fake.control(CONTROL);
+    fake.library().to_owned()
+}
 
 /// A stack, its exporter on a port, and clients of it.
 struct Bench {
@@ -47,7 +56,7 @@ impl Bench {
             .enable_all()
             .build()
             .expect("a runtime can be built");
-        let composed = runtime.block_on(Composed::start());
+        let composed = runtime.block_on(Composed::start(driver));
         let upstream = composed.upstream_bytes.clone();
         let folder = composed.folder;
         let exporter = Arc::new(composed.exporter);

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -23,7 +24,6 @@ use hyper_util::rt::TokioIo;
 use tempfile::TempDir;
 use tokenpath_core::exposition::Format;
 use tokenpath_core::{BoxSource, LabelSet};
-use tokenpath_fake_nvml::Fake;
 use tokenpath_gateway::{GatewaySource, GatewaySourceOptions};
 use tokenpath_gpu::GpuSource;
 use tokenpath_limitador::{LimitadorSource, LimitadorSourceOptions, TokenNamespaces};
@@ -44,6 +44,9 @@ use tokio::time::Instant;
 pub const TENANTS: usize = 500;
 /// GPUs of the fake driver.
 pub const GPUS: usize = 8;
+/// What its control file says: so many GPUs, and that it is not looked at again, which is no cost of a
+/// driver.
+pub const CONTROL: &str = "count 8\nstatic\n";
 
 /// Moments of the twin that are recorded, and served in turn.
 const MOMENTS: usize = 4;
@@ -67,12 +70,14 @@ pub struct Composed {
 type Answers = HashMap<String, Bytes>;
 
 impl Composed {
-    /// Records the twin, serves what it said on a thread of its own, and makes the exporter.
+    /// Records the twin, serves what it said on a thread of its own, and makes the exporter. `driver`
+    /// puts a driver library into a folder, with a control file that says [`CONTROL`], and says where:
+    /// it is a dependency of tests and benches alone, because it is never published.
     ///
     /// # Panics
     ///
-    /// Where loopback has no port, or the fake driver was not built.
-    pub async fn start() -> Self {
+    /// Where loopback has no port, or the library has no GPUs.
+    pub async fn start(driver: impl FnOnce(&Path) -> PathBuf) -> Self {
         // The limiter knows users, the picker teams: it labels whole histograms with its fairness ids,
         // and 500 of those would be a page of 34 MB, which the limit on page bytes refuses.
         let many = world(WorldConfig::many_tenants(TENANTS));
@@ -92,7 +97,7 @@ impl Composed {
             exporter.add(source, SourceOptions::new().labels(labels));
         }
         let folder = tempfile::tempdir().expect("a folder can be made");
-        exporter.add(gpus(&folder), SourceOptions::new());
+        exporter.add(gpus(driver(folder.path())), SourceOptions::new());
         let page = exporter.page(Format::Text004, soon()).await;
         let page = String::from_utf8_lossy(&page);
         let down = page
@@ -268,12 +273,9 @@ fn source(part: Part, endpoint: Endpoint) -> BoxSource {
 }
 
 /// The GPUs of a fake driver, with their first sample.
-fn gpus(folder: &TempDir) -> BoxSource {
-    let fake = Fake::install(folder.path()).expect("the fake library is built");
-    // Its control file is not looked at again: that is no cost of a driver.
-    fake.control(&format!("count {GPUS}\nstatic\n"));
+fn gpus(library: PathBuf) -> BoxSource {
     let mut options = tokenpath_gpu::Options::default();
-    options.library = Some(fake.library().to_owned());
+    options.library = Some(library);
     let source = GpuSource::spawn("node-7", options).expect("the options make sense");
     source.wait_first(Duration::from_secs(10));
     BoxSource::new(source)

@@ -7,12 +7,14 @@ mod page;
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use page::Page;
-use tokenpath_benches::composed::{Composed, GPUS, TENANTS, soon};
+use tokenpath_benches::composed::{CONTROL, Composed, GPUS, TENANTS, soon};
 use tokenpath_core::exposition::{Format, check};
+use tokenpath_fake_nvml::Fake;
 
 /// Values of a label in a family.
 fn values<'p>(page: &'p Page, family: &str, label: &str) -> BTreeSet<&'p str> {
@@ -22,6 +24,13 @@ fn values<'p>(page: &'p Page, family: &str, label: &str) -> BTreeSet<&'p str> {
         .filter_map(|sample| sample.labels.get(label))
         .map(String::as_str)
         .collect()
+}
+
+/// The fake driver with the GPUs of the stack.
+fn driver(folder: &Path) -> PathBuf {
+    let fake = Fake::install(folder).unwrap();
+    fake.control(CONTROL);
+    fake.library().to_owned()
 }
 
 /// What promtool says; `None` where it is not installed.
@@ -44,7 +53,7 @@ fn promtool(page: &[u8]) -> Option<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_whole_stack_is_one_valid_page() {
-    let composed = Composed::start().await;
+    let composed = Composed::start(driver).await;
     // The GPUs' rates need two samples; the picker's and limiter's pages come in turn.
     let start = Instant::now();
     let text = loop {
