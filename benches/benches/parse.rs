@@ -13,7 +13,15 @@
 //! line; *openmetrics* has exemplars, which are left to the plain grammar; *federation* fits no cache.
 //! Each stands by itself.
 //!
-//! `cargo bench -p tokenpath-benches --bench parse -- ratios` prints the ratios alone.
+//! `cargo bench -p tokenpath-benches --bench parse -- ratios` prints the ratios alone, and those of the
+//! bench `reread` behind them: all that concerns reading, in one run.
+
+#[path = "reread.rs"]
+#[expect(
+    dead_code,
+    reason = "a bench of its own; only its ratios are wanted here"
+)]
+mod reread;
 
 use std::hint::black_box;
 
@@ -267,5 +275,6 @@ fn main() {
     let asked = |argument: &str| std::env::args().any(|given| given == argument);
     if asked("--bench") && !asked("--test") {
         compare();
+        reread::compare();
     }
 }

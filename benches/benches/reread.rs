@@ -195,7 +195,7 @@ fn measure(criterion: &mut Criterion) {
 }
 
 /// Prints the ratios of one run, in which all alternate.
-fn compare() {
+pub(crate) fn compare() {
     for case in Case::all() {
         let works = case.works();
         let race = works
