@@ -13,9 +13,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::admin::json;
-use crate::{
-    Admin, Asked, Limit, LimitadorOptions, LimitadorTranslator, Resource, TenantOptions, Window,
-};
+use crate::{Admin, Asked, Limit, LimitadorOptions, LimitadorTranslator, Resource, TenantOptions};
 
 /// Pages and lists of many tenants are larger than an engine's page.
 const BODY_LIMIT: usize = 64 * 1024 * 1024;
@@ -103,6 +101,8 @@ struct State {
     translator: LimitadorTranslator,
     page: Page,
     answer: Page,
+    /// What the admin API said last.
+    said: Admin,
     /// The limits of each namespace, with the time they are to be asked for again.
     limits: BTreeMap<String, (Instant, Vec<Limit>)>,
     /// What was last told about in the log.
@@ -127,6 +127,7 @@ impl LimitadorSource {
                 translator: LimitadorTranslator::new(options.limitador),
                 page: Page::new(),
                 answer: Page::new(),
+                said: Admin::default(),
                 limits: BTreeMap::new(),
                 silent: BTreeSet::new(),
             }),
@@ -147,10 +148,11 @@ impl LimitadorSource {
         all
     }
 
-    async fn ask_all(&self, state: &mut State) -> Admin {
+    async fn ask_all(&self, state: &mut State) {
         let begin = Instant::now();
         let deadline = begin + self.admin.timeout;
-        let mut admin = Admin::default();
+        let admin = &mut state.said;
+        let mut spare = std::mem::take(admin).windows;
         let namespaces = self.namespaces(&state.translator);
         let mut question = Question {
             source: self,
@@ -163,10 +165,9 @@ impl LimitadorSource {
         admin.status = status.flatten();
         state.limits.retain(|known, _| namespaces.contains(known));
         for namespace in &namespaces {
-            let read = |body: &[u8]| json::windows(body, &self.tenants);
-            let windows: Option<Vec<Window>> =
-                question.ask(Resource::Counters, namespace, read).await;
-            admin.windows.extend(windows.into_iter().flatten());
+            let windows = &mut admin.windows;
+            let read = |body: &[u8]| json::windows(body, &self.tenants, &mut spare, windows);
+            let _ = question.ask(Resource::Counters, namespace, read).await;
             let fresh = |(due, _): &(Instant, Vec<Limit>)| begin < *due;
             if state.limits.get(namespace).is_some_and(fresh) {
                 question.note(Resource::Limits, namespace, true);
@@ -180,7 +181,6 @@ impl LimitadorSource {
         }
         let known = state.limits.values();
         admin.limits = known.flat_map(|(_, limits)| limits.clone()).collect();
-        admin
     }
 }
 
@@ -199,7 +199,7 @@ impl Question<'_> {
         &mut self,
         resource: Resource,
         namespace: &str,
-        read: impl Fn(&[u8]) -> Result<T, json::BadAnswer>,
+        read: impl FnOnce(&[u8]) -> Result<T, json::BadAnswer>,
     ) -> Option<T> {
         let client = &self.source.client;
         let result = match path(client.endpoint(), resource, namespace) {
@@ -287,12 +287,10 @@ impl Source for LimitadorSource {
             self.id.kind(),
             state.translator.report(),
         )?;
-        let admin = if self.admin.enabled {
-            self.ask_all(state).await
-        } else {
-            Admin::default()
-        };
-        state.translator.finish(&admin, out);
+        if self.admin.enabled {
+            self.ask_all(state).await;
+        }
+        state.translator.finish(&state.said, out);
         out.tally_mut().certificate_expiry_seconds = meta.certificate_not_after();
         Ok(())
     }

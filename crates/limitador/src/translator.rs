@@ -1,15 +1,16 @@
 //! The metrics page and the admin API, as one snapshot with bounded tenants.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use tokenpath_core::exposition::{Format, ParseError};
 use tokenpath_core::fold::{BoundedValues, Fold, FoldSeries};
 use tokenpath_core::translate::{Report, TranslateOptions, Translator};
-use tokenpath_core::{Desc, Snapshot};
+use tokenpath_core::{Desc, ShapeId, Slot, Snapshot};
 
+use crate::admin::AdminWriter;
 use crate::families::{shared, tenants};
 use crate::{Admin, TenantOptions, compiled};
 
@@ -58,12 +59,14 @@ pub struct LimitadorOptions {
 /// Translates what one limiter says, reading by reading.
 ///
 /// Once warm, a page with the series of the page before costs no allocation, in whatever order they
-/// stand. What the admin API says is written anew each time.
+/// stand; neither do the windows of the admin API.
 pub struct LimitadorTranslator {
     options: LimitadorOptions,
     page: Translator,
     translated: Snapshot,
-    admin: Snapshot,
+    /// The shape whose namespaces are known, and where the page would have values of each.
+    namespaces: (Option<ShapeId>, BTreeMap<String, Vec<Slot>>),
+    admin: AdminWriter,
     tenants: BoundedValues,
     fold: Fold,
 }
@@ -75,7 +78,8 @@ impl LimitadorTranslator {
         Self {
             page: Translator::new(compiled(), options.translate),
             translated: Snapshot::new(),
-            admin: Snapshot::new(),
+            namespaces: (None, BTreeMap::new()),
+            admin: AdminWriter::default(),
             tenants: BoundedValues::new(options.tenants.limit)
                 .always(options.tenants.always.iter().map(String::as_str)),
             fold: Fold::new(),
@@ -98,25 +102,45 @@ impl LimitadorTranslator {
         self.page.translate(page, format, &mut self.translated)?;
         // Their labels might name a tenant that is to be hidden.
         self.translated.clear_exemplars();
+        self.find_namespaces();
         Ok(())
     }
 
     /// The namespaces on the newest page, each once, in the order of the alphabet.
     #[must_use]
     pub fn namespaces(&self) -> BTreeSet<&str> {
-        let families = self.translated.shape().families();
-        let series = families.flat_map(|family| family.series());
-        let there = series.filter(|series| self.translated.has(*series));
-        there.filter_map(|series| series.label(NAMESPACE)).collect()
+        let there = |slot: &Slot| self.translated.get(*slot).is_some();
+        let known = self.namespaces.1.iter();
+        let there = known.filter(|(_, slots)| slots.iter().any(there));
+        there.map(|(namespace, _)| &**namespace).collect()
+    }
+
+    /// Works out where values of a namespace are: once for each shape.
+    fn find_namespaces(&mut self) {
+        let shape = self.translated.shape();
+        let (known, namespaces) = &mut self.namespaces;
+        if *known == Some(shape.id()) {
+            return;
+        }
+        *known = Some(shape.id());
+        namespaces.clear();
+        for series in shape.families().flat_map(|family| family.series()) {
+            if let Some(namespace) = series.label(NAMESPACE) {
+                let slots = (0..series.slots()).map(|index| series.edge_slot(index));
+                let known = namespaces.entry(namespace.to_owned()).or_default();
+                known.extend(slots);
+            }
+        }
     }
 
     /// Joins the newest page with what the admin API said, into `out`, whatever was in it. How many
     /// tenants this reading was the first to fold is in the tally of `out`.
     pub fn finish(&mut self, admin: &Admin, out: &mut Snapshot) {
         let folded = self.admit(admin);
-        admin.write(&self.options.tenants, &self.tenants, &mut self.admin);
+        self.admin
+            .write(admin, &self.options.tenants, &self.tenants);
         let (options, tenants) = (&self.options, &self.tenants);
-        let parts = [&self.translated, &self.admin];
+        let parts = [&self.translated, self.admin.snapshot()];
         self.fold
             .run(&parts, out, |series| relabel(series, options, tenants));
         out.tally_mut().fold_values("tenant", folded);

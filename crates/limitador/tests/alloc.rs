@@ -1,5 +1,6 @@
-//! Reading the page of the same limiter again and again costs no allocation once warm, in whatever
-//! order it writes it, with all tenants kept and with most of them folded, plain and hashed.
+//! Reading the page of the same limiter, and the windows that its admin API lists, again and again costs
+//! no allocation once warm, in whatever order it writes them, with all tenants kept and with most of them
+//! folded, plain and hashed.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 #![expect(
@@ -13,7 +14,7 @@ mod page;
 mod warm;
 
 use tokenpath_core::exposition::Format;
-use tokenpath_limitador::{Admin, LimitadorOptions, LimitadorTranslator, TenantHash};
+use tokenpath_limitador::{Admin, LimitadorOptions, LimitadorTranslator, TenantHash, Window};
 
 #[test]
 fn no_page_of_a_warm_limiter_allocates() {
@@ -26,12 +27,28 @@ fn no_page_of_a_warm_limiter_allocates() {
             options.tenants.limit = limit;
             options.tenants.hash = hashed.then(|| TenantHash::new(&[7; 32]).unwrap());
             let mut translator = LimitadorTranslator::new(options);
-            let admin = Admin::default();
+            let mut admin = windows();
             let what = format!("{limit} tenants, hashed: {hashed}");
             warm::pages_allocate_nothing(&what, Format::Text004, &pages, |upstream, out| {
                 translator.read_page(upstream, Format::Text004).unwrap();
+                admin.windows.rotate_left(3);
                 translator.finish(&admin, out);
             });
         }
     }
+}
+
+/// A window for each of some tenants of the page, and for others.
+fn windows() -> Admin {
+    let mut admin = Admin::default();
+    for tenant in 0..10 {
+        let mut window = Window::default();
+        window.limit.namespace = "acme".into();
+        window.limit.window_seconds = 60;
+        window.limit.max = 100;
+        window.tenant = format!("key-{tenant}");
+        window.remaining = Some(tenant);
+        admin.windows.push(window);
+    }
+    admin
 }

@@ -271,6 +271,55 @@ fn a_window_that_is_over_is_absent() {
     }
 }
 
+/// Windows come and go, more of them than a snapshot keeps places for, and the limiter lists them in
+/// another order each time: what is shown is that of a translator that knows nothing of before.
+#[test]
+fn windows_that_come_and_go_in_any_order_are_shown_as_if_they_were_the_first() {
+    let mut translator = LimitadorTranslator::new(options(1000));
+    let mut out = Snapshot::new();
+    let mut random = 7_u64;
+    for reading in 0..60_u64 {
+        // Many tenants, then few, then others: places are given up and taken anew.
+        let (first, count) = [(0, 200), (150, 20), (300, 120)][(reading / 7 % 3) as usize];
+        let mut windows = Vec::new();
+        for tenant in first..first + count {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            if random >> 62 == 0 {
+                continue;
+            }
+            let mut window = window(&format!("t{tenant}"), 100, (random >> 58) as i64);
+            window.remaining = window.remaining.filter(|left| *left > 3);
+            window.reset_seconds = (random >> 50 & 1 == 0).then_some(tenant);
+            let at = (random >> 33) as usize % (windows.len() + 1);
+            windows.insert(at, window);
+        }
+        let admin = admin(windows);
+        read(&mut translator, "limitador_up 1\n", &admin, &mut out);
+        let mut expected = Snapshot::new();
+        let mut first_of_all = LimitadorTranslator::new(options(1000));
+        read(&mut first_of_all, "limitador_up 1\n", &admin, &mut expected);
+        assert_eq!(lines(&out), lines(&expected), "reading {reading}");
+        assert!(lines(&out).len() > 40, "there is something to compare");
+    }
+}
+
+/// All series with their values, sorted.
+fn lines(snapshot: &Snapshot) -> Vec<String> {
+    let families = snapshot.shape().families();
+    let mut lines: Vec<String> = families
+        .flat_map(|family| family.series().map(move |series| (family, series)))
+        .filter_map(|(family, series)| {
+            let value = snapshot.get(series.slot())?;
+            let labels: Vec<_> = series.labels().collect();
+            Some(format!("{} {labels:?} {value}", family.desc().name()))
+        })
+        .collect();
+    lines.sort();
+    lines
+}
+
 #[test]
 fn further_labels_are_kept_where_asked_for() {
     let mut options = options(10);
