@@ -43,18 +43,8 @@ fn profile_passes(
             String::from_utf8_lossy(&output.stderr)
         )
     })?;
-    ensure!(sums.crashed == 0, "{} crashes\n{text}", sums.crashed);
-    let reached = sums.share();
-    ensure!(
-        reached >= share,
-        "{reached:.2} % of {} cases pass, at least {share} % must\n{text}",
-        sums.passed + sums.failed
-    );
-    passed(format!(
-        "{} of {} cases ({reached:.2} %), 0 crashes",
-        sums.passed,
-        sums.passed + sums.failed
-    ))
+    sums.judge(share)
+        .map_err(|error| format!("{error}\n{text}").into())
 }
 
 /// The line `all PROFILE PASS FAIL FREE CRASH` of the runner's table.
@@ -81,9 +71,19 @@ impl Sums {
         (sums.passed > 0).then_some(sums)
     }
 
-    fn share(&self) -> f64 {
-        let (passed, failed) = (f64::from(self.passed), f64::from(self.failed));
-        100.0 * passed / (passed + failed)
+    /// Fails where a case crashed, or less than this share, in per cent, passed.
+    fn judge(&self, share: f64) -> Result<Verdict> {
+        ensure!(self.crashed == 0, "{} crashes", self.crashed);
+        let all = self.passed + self.failed;
+        let reached = 100.0 * f64::from(self.passed) / f64::from(all);
+        ensure!(
+            reached >= share,
+            "{reached:.2} % of {all} cases pass, at least {share} % must"
+        );
+        passed(format!(
+            "{} of {all} cases ({reached:.2} %), 0 crashes",
+            self.passed
+        ))
     }
 }
 
@@ -96,8 +96,25 @@ mod tests {
         let text = "origin format pass fail free crash\nall   unanimous   30  10  7  1\n30 passed, 10 failed, 7 skipped\n";
         let sums = Sums::read(text).unwrap();
         assert_eq!((sums.passed, sums.failed, sums.crashed), (30, 10, 1));
-        assert!((sums.share() - 75.0).abs() < 1e-9);
         assert!(Sums::read("").is_none());
         assert!(Sums::read("all unanimous 0 0 0 0").is_none());
+    }
+
+    #[test]
+    fn a_share_that_is_not_reached_and_a_crash_fail() {
+        let judge = |passed, failed, crashed, share| {
+            let sums = Sums {
+                passed,
+                failed,
+                crashed,
+            };
+            sums.judge(share)
+                .map(drop)
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(judge(99, 1, 0, 99.0), Ok(()));
+        let error = judge(98, 2, 0, 99.0).unwrap_err();
+        assert!(error.starts_with("98.00 % of 100"), "{error}");
+        assert_eq!(judge(99, 1, 1, 99.0), Err("1 crashes".to_owned()));
     }
 }

@@ -56,6 +56,16 @@ impl Programs {
         Ok(Self { folder, help })
     }
 
+    /// Programs that say this, by command line.
+    #[cfg(test)]
+    pub(super) fn of_help<const N: usize>(help: [(&str, &str); N]) -> Self {
+        let help = help.map(|(command, text)| (command.to_owned(), Help::read(text)));
+        Self {
+            folder: PathBuf::new(),
+            help: help.into(),
+        }
+    }
+
     /// What is wrong with a command line of the image: a program that is not there, a flag that it
     /// does not have.
     pub(super) fn faults(&self, words: &[&str]) -> Vec<String> {
@@ -157,10 +167,7 @@ mod unit {
 
     fn programs() -> Programs {
         let text = "Usage\n  -h, --help\n      --web.listen-address <A>\n   [env: VLLM_ENDPOINT=]\n Environment: GPU_ID.\n";
-        Programs {
-            folder: PathBuf::new(),
-            help: BTreeMap::from([("tokenpath serve".to_owned(), Help::read(text))]),
-        }
+        Programs::of_help([("tokenpath serve", text)])
     }
 
     #[test]
