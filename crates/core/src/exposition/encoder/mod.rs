@@ -23,7 +23,6 @@ use std::collections::HashMap;
 use self::page::Page;
 use self::page_plan::{At, Family, PagePlan, series_at};
 use self::part_plan::{Identities, PartPlan};
-use self::series::Source;
 use super::PageFormat;
 use crate::dialect::Spoken;
 use crate::{LabelSet, ShapeId, Snapshot};
@@ -263,11 +262,7 @@ fn write_block(
     refused: &mut Refused,
 ) {
     let plan = &plans[at.part];
-    let source = Source {
-        text: &plan.text,
-        tails: &plan.tails,
-        snapshot: parts[at.part].snapshot,
-    };
+    let source = plan.source(parts[at.part].snapshot);
     for series in &plan.families[at.block].series {
         series.write(source, family.rules, page, refused);
     }
@@ -284,11 +279,7 @@ fn write_without_twins(
     refused: &mut Refused,
 ) {
     let plan = &plans[at.part];
-    let source = Source {
-        text: &plan.text,
-        tails: &plan.tails,
-        snapshot: parts[at.part].snapshot,
-    };
+    let source = plan.source(parts[at.part].snapshot);
     for (index, series) in plan.families[at.block].series.iter().enumerate() {
         let is_there = |twin| {
             let (At { part, .. }, _) = twin;

@@ -9,11 +9,12 @@ use std::hash::{BuildHasher, RandomState};
 use super::escape;
 use super::labels::{Labels, legal_metric_name};
 use super::protobuf;
-use super::series::{Edges, Pairing, Series, Stem, TAIL, Tail, scaled};
+use super::series::{Edges, Pairing, Series, Source, Stem, TAIL, Tail, scaled};
 use crate::dialect::{LabelRule, Quantity, Spoken, Target, Voice};
 use crate::exposition::{PageFormat, float_text};
 use crate::{
-    Desc, FamilyShape, LabelSet, MetricType, SeriesKind, SeriesShape, Shape, ShapeId, Slot, Unit,
+    Desc, FamilyShape, LabelSet, MetricType, SeriesKind, SeriesShape, Shape, ShapeId, Slot,
+    Snapshot, Unit,
 };
 
 /// The identity of a series on the page: two independent keyed hashes of its labels. Whoever does not
@@ -89,6 +90,16 @@ impl PartPlan {
 
     pub(super) const fn shape(&self) -> ShapeId {
         self.shape
+    }
+
+    /// What is rendered, beside the values of now.
+    #[inline]
+    pub(super) fn source<'a>(&'a self, snapshot: &'a Snapshot) -> Source<'a> {
+        Source {
+            text: &self.text,
+            tails: &self.tails,
+            snapshot,
+        }
     }
 
     /// Renders a part.
