@@ -1,5 +1,7 @@
 //! Reading PromQL: shape and places by our own reader, the verdict by a published one.
 
+mod literal;
+mod parse;
 mod template;
 pub(crate) mod token;
 pub(crate) mod tree;
@@ -90,7 +92,7 @@ fn judge(text: &str) -> (Option<Node>, Vec<Fault>) {
         let what = format!("longer than {LENGTH_MAX} bytes");
         return (None, vec![Fault::Unexpected { at: 0..0, what }]);
     }
-    let (tree, mut faults) = tree::parse(text);
+    let (tree, mut faults) = parse::parse(text);
     match &tree {
         // So long or so deep that neither reader should go into it.
         None if faults.contains(&Fault::TooLong) => (None, Vec::new()),
@@ -206,7 +208,7 @@ mod tests {
         #[test]
         fn what_the_judge_takes_our_reader_understands(text in expression()) {
             prop_assert_eq!(verdict(&text), None);
-            let (tree, faults) = tree::parse(&text);
+            let (tree, faults) = parse::parse(&text);
             prop_assert!(faults.is_empty(), "{}: {:?}", text, faults);
             let tree = tree.unwrap();
             prop_assert_eq!(tree.span.clone(), 0..text.len());
@@ -225,7 +227,7 @@ mod tests {
         ]), 1..9)) {
             let text = words.join(" ");
             if verdict(&text).is_none() {
-                let (tree, faults) = tree::parse(&text);
+                let (tree, faults) = parse::parse(&text);
                 prop_assert!(tree.is_some() && faults.is_empty(), "{}: {:?}", text, faults);
             }
         }
