@@ -160,19 +160,7 @@ impl<'t> Parser<'t> {
     /// Operands and the signs between them, those only that bind at least so much.
     fn binary(&mut self, least: usize) -> Parsed<Node> {
         let mut left = self.signed()?;
-        loop {
-            let next = self.peek();
-            let is = |signs: &&[&'static str]| {
-                let mut signs = signs.iter().copied();
-                signs.find(|sign| sign.eq_ignore_ascii_case(next))
-            };
-            let found = BINARY.iter().enumerate();
-            let found = found
-                .skip(least)
-                .find_map(|(level, signs)| Some((level, is(signs)?)));
-            let (Some((level, sign)), true) = (found, self.kind() != Some(Word::Text)) else {
-                return Ok(left);
-            };
+        while let Some((level, sign)) = self.sign_between(least) {
             let at = self.take();
             self.signs += 1;
             if self.signs > SIGNS_MAX {
@@ -195,6 +183,19 @@ impl<'t> Parser<'t> {
             });
             left = Node { span, kind };
         }
+        Ok(left)
+    }
+
+    /// The sign of two operands that comes next, if it binds at least so much, and how much it does.
+    fn sign_between(&self, least: usize) -> Option<(usize, &'static str)> {
+        let next = self.peek();
+        if self.kind() == Some(Word::Text) {
+            return None;
+        }
+        let levels = BINARY.iter().enumerate().skip(least);
+        let mut signs =
+            levels.flat_map(|(level, signs)| signs.iter().map(move |sign| (level, *sign)));
+        signs.find(|(_, sign)| sign.eq_ignore_ascii_case(next))
     }
 
     /// Signs in front bind less than `^` and more than all else.
@@ -266,24 +267,38 @@ impl<'t> Parser<'t> {
         false
     }
 
-    fn labels(&mut self) -> Parsed<Vec<Span>> {
-        self.need("(")?;
+    fn labels(&mut self) -> Parsed<(Vec<Span>, Span)> {
         let mut labels = Vec::new();
-        loop {
-            if self.eat(")").is_some() {
-                return Ok(labels);
-            }
-            match self.kind() {
-                Some(Word::Word) => labels.push(self.take()),
+        let brackets = self.list("(", ")", |parser| {
+            match parser.kind() {
+                Some(Word::Word) => labels.push(parser.take()),
                 Some(Word::Text) => {
-                    let span = self.take();
+                    let span = parser.take();
                     labels.push(span.start + 1..span.end - 1);
                 }
-                _ => return Err(self.unexpected("the name of a label or `)`")),
+                _ => return Err(parser.unexpected("the name of a label or `)`")),
             }
-            if self.eat(",").is_none() {
-                self.need(")")?;
-                return Ok(labels);
+            Ok(())
+        })?;
+        Ok((labels, brackets))
+    }
+
+    /// Items between brackets, with commas between them and perhaps behind the last; from the opening
+    /// bracket to the closing one.
+    fn list(
+        &mut self,
+        open: &str,
+        close: &str,
+        mut item: impl FnMut(&mut Self) -> Parsed<()>,
+    ) -> Parsed<Span> {
+        let start = self.need(open)?.start;
+        loop {
+            if let Some(close) = self.eat(close) {
+                return Ok(start..close.end);
+            }
+            item(self)?;
+            if self.eat(",").is_none() && self.peek() != close {
+                return Err(self.unexpected(&format!("`,` or `{close}`")));
             }
         }
     }
@@ -294,54 +309,69 @@ impl<'t> Parser<'t> {
             return Ok(None);
         }
         let start = self.take().start;
-        let labels = self.labels()?;
-        let span = start..self.tokens[self.at - 1].span.end;
+        let (labels, brackets) = self.labels()?;
         Ok(Some(Grouping {
-            span,
+            span: start..brackets.end,
             without,
             labels,
         }))
     }
 
+    /// An operand and what stands behind it.
     fn postfix(&mut self) -> Parsed<Node> {
         let mut node = self.primary()?;
         for _ in 0..DEPTH_MAX {
             if self.peek() == "[" {
                 node = self.range(node)?;
             } else if self.is_word("offset") {
-                self.take();
-                while self.eat("-").is_some() || self.eat("+").is_some() {}
-                if self.kind() != Some(Word::Number) {
-                    return Err(self.unexpected("a duration"));
-                }
-                node.span.end = self.take().end;
+                node.span.end = self.offset()?.end;
             } else if self.peek() == "@" {
-                self.take();
-                _ = self.eat("-");
-                node.span.end = self.take().end;
-                if self.peek() == "(" {
-                    self.take();
-                    node.span.end = self.need(")")?.end;
-                }
+                node.span.end = self.moment()?.end;
             } else if let Some(grouping) = self.grouping()? {
-                let operand = node.span.clone();
-                let span = operand.start..grouping.span.end;
-                self.faults.push(Fault::Misplaced {
-                    operand,
-                    grouping: grouping.span.clone(),
-                });
-                let kind = Kind::Aggregate(Aggregate {
-                    name: span.start..span.start,
-                    grouping: Some(grouping),
-                    parameter: None,
-                    inner: Box::new(node),
-                });
-                node = Node { span, kind };
+                node = self.misplaced(node, grouping);
             } else {
                 return Ok(node);
             }
         }
         Err(self.unexpected("an operator or the end"))
+    }
+
+    /// `offset -5m`; where its duration stands.
+    fn offset(&mut self) -> Parsed<Span> {
+        self.take();
+        while self.eat("-").is_some() || self.eat("+").is_some() {}
+        if self.kind() != Some(Word::Number) {
+            return Err(self.unexpected("a duration"));
+        }
+        Ok(self.take())
+    }
+
+    /// `@ 1700000000` or `@ end()`; where the last of it stands.
+    fn moment(&mut self) -> Parsed<Span> {
+        self.take();
+        _ = self.eat("-");
+        let moment = self.take();
+        match self.eat("(") {
+            Some(_) => self.need(")"),
+            None => Ok(moment),
+        }
+    }
+
+    /// A grouping behind what is no aggregation: what was meant is one without a name.
+    fn misplaced(&mut self, node: Node, grouping: Grouping) -> Node {
+        let operand = node.span.clone();
+        let span = operand.start..grouping.span.end;
+        self.faults.push(Fault::Misplaced {
+            operand,
+            grouping: grouping.span.clone(),
+        });
+        let kind = Kind::Aggregate(Aggregate {
+            name: span.start..span.start,
+            grouping: Some(grouping),
+            parameter: None,
+            inner: Box::new(node),
+        });
+        Node { span, kind }
     }
 
     /// `[5m]` or `[5m:1m]`.
@@ -394,14 +424,7 @@ impl<'t> Parser<'t> {
                 })
             }
             (Some(Word::Sign), "{") => self.selector(None),
-            (Some(Word::Number), _) => {
-                let Some(number) = number(self.peek()) else {
-                    return Err(self.unexpected("a number"));
-                };
-                let span = self.take();
-                let kind = Kind::Number(number);
-                Ok(Node { span, kind })
-            }
+            (Some(Word::Number), _) => self.number(),
             (Some(Word::Text), _) => Ok(Node {
                 span: self.take(),
                 kind: Kind::Text,
@@ -409,6 +432,15 @@ impl<'t> Parser<'t> {
             (Some(Word::Word), word) => self.named(word),
             _ => Err(self.unexpected("a metric, a number or a function")),
         }
+    }
+
+    fn number(&mut self) -> Parsed<Node> {
+        let Some(number) = number(self.peek()) else {
+            return Err(self.unexpected("a number"));
+        };
+        let span = self.take();
+        let kind = Kind::Number(number);
+        Ok(Node { span, kind })
     }
 
     fn named(&mut self, word: &str) -> Parsed<Node> {
@@ -421,20 +453,13 @@ impl<'t> Parser<'t> {
         }
         if next == "(" {
             let name = self.take();
-            let arguments = self.arguments()?;
-            let span = name.start..self.tokens[self.at - 1].span.end;
+            let (arguments, brackets) = self.arguments()?;
+            let span = name.start..brackets.end;
             let kind = Kind::Call { name, arguments };
             return Ok(Node { span, kind });
         }
         if matches!(&*lower, "inf" | "nan") {
-            let number = if lower == "inf" {
-                f64::INFINITY
-            } else {
-                f64::NAN
-            };
-            let span = self.take();
-            let kind = Kind::Number(number);
-            return Ok(Node { span, kind });
+            return self.number();
         }
         let name = self.take();
         self.selector(Some(name))
@@ -442,13 +467,13 @@ impl<'t> Parser<'t> {
 
     fn aggregate(&mut self) -> Parsed<Node> {
         let name = self.take();
-        let mut grouping = self.grouping()?;
-        let mut arguments = self.arguments()?;
-        let mut end = self.tokens[self.at - 1].span.end;
-        if grouping.is_none() {
-            grouping = self.grouping()?;
-            end = self.tokens[self.at - 1].span.end;
-        }
+        let before = self.grouping()?;
+        let (mut arguments, brackets) = self.arguments()?;
+        let behind = match &before {
+            None => self.grouping()?,
+            Some(_) => None,
+        };
+        let end = behind.as_ref().map_or(brackets.end, |by| by.span.end);
         let Some(inner) = arguments.pop() else {
             let what = "an aggregation of nothing".to_owned();
             return Err(Fault::Unexpected { at: name, what });
@@ -456,66 +481,38 @@ impl<'t> Parser<'t> {
         let span = name.start..end;
         let kind = Kind::Aggregate(Aggregate {
             name,
-            grouping,
+            grouping: before.or(behind),
             parameter: arguments.pop().map(Box::new),
             inner: Box::new(inner),
         });
         Ok(Node { span, kind })
     }
 
-    fn arguments(&mut self) -> Parsed<Vec<Node>> {
-        self.need("(")?;
+    fn arguments(&mut self) -> Parsed<(Vec<Node>, Span)> {
         let mut arguments = Vec::new();
-        if self.eat(")").is_some() {
-            return Ok(arguments);
-        }
-        loop {
-            arguments.push(self.deeper(|parser| parser.binary(0))?);
-            if self.eat(",").is_none() {
-                break;
-            }
-            if self.peek() == ")" {
-                break;
-            }
-        }
-        if self.eat(")").is_none() {
-            return Err(self.unexpected("`,` or `)`"));
-        }
-        Ok(arguments)
+        let brackets = self.list("(", ")", |parser| {
+            arguments.push(parser.deeper(|parser| parser.binary(0))?);
+            Ok(())
+        })?;
+        Ok((arguments, brackets))
     }
 
+    /// A name, matchers in braces, or both.
     fn selector(&mut self, name: Option<Span>) -> Parsed<Node> {
-        let start = name.as_ref().map(|name| name.start);
-        let mut end = name.as_ref().map_or(0, |name| name.end);
         let mut selector = Selector {
-            name: name.unwrap_or(0..0),
+            name: name.clone().unwrap_or(0..0),
             matchers: Vec::new(),
             range: None,
         };
-        let mut first = start;
-        if let Some(open) = self.eat("{") {
-            first = first.or(Some(open.start));
-            loop {
-                if let Some(close) = self.eat("}") {
-                    end = close.end;
-                    break;
-                }
-                self.matcher(&mut selector)?;
-                if self.eat(",").is_none() {
-                    match self.eat("}") {
-                        Some(close) => {
-                            end = close.end;
-                            break;
-                        }
-                        None => return Err(self.unexpected("`,` or `}`")),
-                    }
-                }
+        let span = match name {
+            Some(name) if self.peek() != "{" => name,
+            name => {
+                let braces = self.list("{", "}", |parser| parser.matcher(&mut selector))?;
+                name.map_or(braces.start, |name| name.start)..braces.end
             }
-        }
-        Ok(Node {
-            span: first.unwrap_or(end)..end,
-            kind: Kind::Selector(selector),
-        })
+        };
+        let kind = Kind::Selector(selector);
+        Ok(Node { span, kind })
     }
 
     fn matcher(&mut self, selector: &mut Selector) -> Parsed<()> {
