@@ -392,6 +392,13 @@ fn what_cannot_be_done_says_so_and_exits_with_2() {
 }
 
 #[test]
+fn what_is_not_checked_does_not_pass() {
+    let (code, said) = program(&["testdata/lint/bad/unchecked.json"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("[not-checked]"), "{said}");
+}
+
+#[test]
 fn no_depth_and_no_length_makes_it_fall() {
     let linter = linter();
     for piece in [

@@ -34,10 +34,10 @@ pub(super) fn parse(text: &str) -> (Option<Node>, Vec<Fault>) {
 }
 
 /// As deep as brackets may be nested.
-const DEPTH_MAX: usize = 50;
+pub(crate) const DEPTH_MAX: usize = 50;
 
 /// As many signs may stand between operands: each makes the tree deeper by one.
-const SIGNS_MAX: usize = 150;
+pub(crate) const SIGNS_MAX: usize = 150;
 
 const AGGREGATIONS: [&str; 14] = [
     "sum",
@@ -67,6 +67,15 @@ const BINARY: [&[&str]; 6] = [
 ];
 /// Where `^` stands there: signs in front bind less.
 const POWER: usize = 5;
+
+/// What is larger than any query that people write is not looked into.
+pub(super) fn too_large(at: Span, why: String) -> Fault {
+    Fault::Unchecked {
+        at,
+        why,
+        advice: "split it: let recording rules hold parts of it",
+    }
+}
 
 struct Parser<'t> {
     text: &'t str,
@@ -149,8 +158,8 @@ impl<'t> Parser<'t> {
         self.depth += 1;
         if self.depth > DEPTH_MAX {
             let at = self.take();
-            let what = format!("nested deeper than {DEPTH_MAX} levels");
-            return Err(Fault::Unexpected { at, what });
+            let why = format!("it is nested deeper than {DEPTH_MAX} levels");
+            return Err(too_large(at, why));
         }
         let outcome = inside(self);
         self.depth -= 1;
@@ -164,7 +173,8 @@ impl<'t> Parser<'t> {
             let at = self.take();
             self.signs += 1;
             if self.signs > SIGNS_MAX {
-                return Err(Fault::TooLong);
+                let why = format!("it has more than {SIGNS_MAX} operators");
+                return Err(too_large(at, why));
             }
             let is_bool = self.binary_modifiers()?;
             // `^` binds from the right: 2 ^ 3 ^ 2.
@@ -637,14 +647,43 @@ mod tests {
             assert_eq!(span.start, at, "{text}: {what}");
             assert!(what.contains(says), "{text}: {what}");
         }
-        let deep = "(".repeat(5000);
-        assert_eq!(parse(&deep).0, None);
         assert_eq!(parse(&"-".repeat(5000)).0, None);
         assert_eq!(parse(&"a[1:]".repeat(5000)).0, None);
         assert_eq!(parse(&format!("a{}", "[1h:1m]".repeat(5000))).0, None);
         assert_eq!(parse(&format!("a{}", " by (x)".repeat(5000))).0, None);
-        let long = vec!["a"; 5000].join(" or ");
-        assert_eq!(parse(&long), (None, vec![Fault::TooLong]));
+    }
+
+    #[test]
+    fn what_is_too_large_says_where_and_how_large_it_may_be() {
+        let nested = |levels: usize| format!("{}a{}", "(".repeat(levels), ")".repeat(levels));
+        let long = |signs: usize| vec!["a"; signs + 1].join(" or ");
+        for text in [nested(DEPTH_MAX), long(SIGNS_MAX)] {
+            let (node, faults) = parse(&text);
+            assert!(node.is_some() && faults.is_empty(), "{text}: {faults:?}");
+        }
+        for (text, start, says) in [
+            (
+                nested(DEPTH_MAX + 1),
+                DEPTH_MAX + 1,
+                "deeper than 50 levels",
+            ),
+            ("(".repeat(5000), DEPTH_MAX + 1, "deeper than 50 levels"),
+            (
+                long(SIGNS_MAX + 1),
+                5 * SIGNS_MAX + 2,
+                "more than 150 operators",
+            ),
+            (long(5000), 5 * SIGNS_MAX + 2, "more than 150 operators"),
+        ] {
+            let (None, faults) = parse(&text) else {
+                panic!("{text}");
+            };
+            let [Fault::Unchecked { at, why, .. }] = &faults[..] else {
+                panic!("{text}: {faults:?}");
+            };
+            assert_eq!(at.start, start, "{why}");
+            assert!(why.contains(says), "{why}");
+        }
     }
 
     #[test]

@@ -157,15 +157,25 @@ impl Node {
     }
 }
 
-/// What is wrong with the shape of a query.
+/// What is wrong with a query, as far as it can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// It cannot be read beyond this.
     Unexpected { at: Span, what: String },
-    /// It is so long that it is not looked at: nothing is said of it.
-    TooLong,
+    /// It may be right or wrong: it is not looked into.
+    Unchecked {
+        at: Span,
+        why: String,
+        advice: &'static str,
+    },
     /// `by (…)` behind what is no aggregation.
     Misplaced { operand: Span, grouping: Span },
+}
+
+impl Fault {
+    pub(crate) fn is_unchecked(&self) -> bool {
+        matches!(self, Self::Unchecked { .. })
+    }
 }
 
 #[cfg(test)]
