@@ -8,7 +8,7 @@ mod spelling;
 use std::ops::Range;
 use std::sync::Arc;
 
-use tokenpath_text::tree::{self, Limits, Node};
+use tokenpath_text::tree::{self, Limits, Node, Value};
 use tokenpath_text::{Flaw, Lines, Place, json};
 
 pub(crate) use directive::Directives;
@@ -186,7 +186,7 @@ fn others(source: Source<'_>, root: &Node, named: bool, document: &mut Document)
     if known || !named || (empty && !document.queries.is_empty()) {
         return;
     }
-    let what = "neither a dashboard, nor rules (`groups`), nor a PrometheusRule";
+    let what = "neither a dashboard, nor rules of Prometheus (`groups`), nor a PrometheusRule";
     document.trouble("unknown-schema", vec![Flaw::new(root.place, what)]);
 }
 
@@ -221,6 +221,18 @@ impl Document {
         let troubles = flaws.into_iter().map(|flaw| Trouble { rule, flaw });
         self.flaws.extend(troubles);
     }
+
+    /// The items of a list under a key; what stands there instead of one is a flaw.
+    fn items<'n>(&mut self, parent: &'n Node, key: &str) -> &'n [Node] {
+        let Some(node) = parent.get(key) else {
+            return &[];
+        };
+        if !matches!(node.value, Value::List(_)) && !node.is_null() {
+            let what = format!("`{key}` is a list, and this is {}", node.what());
+            self.trouble("bad-file", vec![Flaw::new(node.place, what)]);
+        }
+        node.items()
+    }
 }
 
 #[cfg(test)]
@@ -239,8 +251,69 @@ mod tests {
     }
 
     #[test]
+    fn what_prometheus_would_refuse_is_a_flaw() {
+        for (text, says) in [
+            ("groups: many", "1:9: `groups` is a list, and this is text"),
+            (
+                "groups: [{name: a, rules: [{alert: B, expr: up}]}, b]",
+                "1:52: a group is a map, and this is text",
+            ),
+            (
+                "groups: [{name: a, rules: {alert: B, expr: up}}]",
+                "1:27: `rules` is a list, and this is a map",
+            ),
+            (
+                "groups: [{rules: [{expr: up}]}]",
+                "1:19: a rule is an `alert` or a `record`, and this is neither",
+            ),
+            (
+                "groups: [{rules: [{alert: A, record: b, expr: up}]}]",
+                "1:19: a rule is an `alert` or a `record`, and this is both",
+            ),
+            (
+                "groups: [{rules: [{alert: A, for: 5m}]}]",
+                "1:19: the alert A has no `expr`",
+            ),
+            (
+                "groups: [{rules: [{alert: A, expr: }]}]",
+                "`expr` is text, and this is nothing",
+            ),
+            (
+                "groups: [{rules: [{record: a, expr: {b: up}}]}]",
+                "1:37: `expr` is text, and this is a map",
+            ),
+            (
+                "{apiVersion: monitoring.coreos.com/v1, kind: PrometheusRule, spec: x}",
+                "1:68: `spec` is a map, and this is text",
+            ),
+        ] {
+            let document = read(&Reader::default(), "x.yml", text, false);
+            let [Trouble { rule, flaw }] = &document.flaws[..] else {
+                panic!("{text}: {:?}", document.flaws);
+            };
+            assert_eq!(*rule, "bad-file", "{text}");
+            assert!(flaw.to_string().contains(says), "{text}: {flaw}");
+        }
+        for text in [
+            "groups: ",
+            "groups: [{name: a}]",
+            "groups: [{name: a, rules: }]",
+            "{apiVersion: monitoring.coreos.com/v1, kind: PrometheusRule}",
+            "{apiVersion: monitoring.coreos.com/v1, kind: PrometheusRule, spec: }",
+        ] {
+            let document = read(&Reader::default(), "x.yml", text, true);
+            assert!(document.flaws.is_empty(), "{text}: {:?}", document.flaws);
+        }
+    }
+
+    #[test]
     fn files_of_others_are_none_of_ours() {
         for (text, named, troubles) in [
+            ("groups: [admins, users]\n", false, 0),
+            ("groups: [admins, users]\n", true, 1),
+            // Rules of Grafana's own alerting.
+            ("groups: [{rules: [{title: A, data: []}]}]\n", false, 0),
+            ("groups: [{rules: [{title: A, data: []}]}]\n", true, 1),
             ("a: b\n", false, 0),
             ("a: b\n", true, 1),
             ("", true, 0),

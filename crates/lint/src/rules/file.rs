@@ -7,8 +7,8 @@ pub(super) const BAD_FILE: Rule = Rule {
     id: "bad-file",
     severity: Severity::Error,
     title: "the file is no JSON or YAML, or not what it should be",
-    why: "Nothing in it can be checked, and the program that it is for will refuse it, too. Other \
-          documents of the same file are read all the same.",
+    why: "What is broken cannot be checked, and the program that it is for will refuse the file, too. Other \
+          documents and rules of the same file are read all the same.",
     wrong: "groups:\n  - name: latency\n    rules: [",
     right: "groups:\n  - name: latency\n    rules: []",
     check: Check::Reader,
