@@ -40,26 +40,18 @@ pub(super) fn read(source: Source<'_>, root: &Node, document: &mut Document) {
     let body = body(root);
     schema(body, document);
     let mut directives = Directives::default();
-    let said = |node: Option<&Node>, directives: &mut Directives, document: &mut Document| {
-        let Some((node, text)) = node.and_then(|node| Some((node, node.text()?))) else {
-            return;
-        };
-        for line in text.lines() {
-            if let Some(wrong) = directives.of_line(line) {
-                document.trouble("unknown-directive", vec![Flaw::new(node.place, wrong)]);
-            }
-        }
-    };
-    said(body.get("description"), &mut directives, document);
-    for tag in body.get("tags").map(Node::items).unwrap_or_default() {
-        said(Some(tag), &mut directives, document);
+    let tags = body.get("tags").map(Node::items).unwrap_or_default();
+    for node in body.get("description").into_iter().chain(tags) {
+        said(node, document, |line| directives.of_line(line));
     }
     document.directives = directives;
     let mut panels: Vec<&Node> = Vec::new();
     collect(body, &mut panels);
     for panel in panels {
         let mut allowed = Directives::default();
-        said(panel.get("description"), &mut allowed, document);
+        if let Some(description) = panel.get("description") {
+            said(description, document, |line| allowed.of_part(line));
+        }
         one_panel(source, panel, &allowed, document);
     }
     let list = |key: &str| {
@@ -68,7 +60,8 @@ pub(super) fn read(source: Source<'_>, root: &Node, document: &mut Document) {
     };
     let none = Directives::default();
     for variable in list("templating") {
-        document.queries.extend(of_variable(source, variable));
+        let query = of_variable(source, variable, document);
+        document.queries.extend(query);
     }
     for annotation in list("annotations") {
         let expression = annotation
@@ -79,9 +72,17 @@ pub(super) fn read(source: Source<'_>, root: &Node, document: &mut Document) {
             .and_then(Node::text)
             .unwrap_or_default();
         let role = Role::Annotation(name.to_owned());
-        let query = expression.and_then(|node| source.query(node, role, true, &none));
+        let query = expression.and_then(|node| source.query(node, role, true, &none, document));
         document.queries.extend(query);
     }
+}
+
+/// Takes what each line of a text says to the linter; what it says in vain is a flaw.
+fn said(node: &Node, document: &mut Document, take: impl FnMut(&str) -> Option<String>) {
+    let lines = node.text().unwrap_or_default().lines();
+    let wrong = lines.filter_map(take);
+    let flaws = wrong.map(|wrong| Flaw::new(node.place, wrong)).collect();
+    document.trouble("unknown-directive", flaws);
 }
 
 fn schema(body: &Node, document: &mut Document) {
@@ -136,7 +137,7 @@ fn one_panel(source: Source<'_>, panel: &Node, allowed: &Directives, document: &
             title: title.clone(),
             legend: text(target, "legendFormat"),
         };
-        let query = source.query(expression, role, true, allowed);
+        let query = source.query(expression, role, true, allowed, document);
         document.queries.extend(query);
     }
     let defaults = panel
@@ -174,7 +175,7 @@ fn is_prometheus(target: &Node, panel: Option<&Node>) -> bool {
 }
 
 /// The query of a variable: `label_values(metric, label)` becomes a query that has both.
-fn of_variable(source: Source<'_>, variable: &Node) -> Option<Query> {
+fn of_variable(source: Source<'_>, variable: &Node, document: &mut Document) -> Option<Query> {
     if variable.get("type").and_then(Node::text) != Some("query") || !is_prometheus(variable, None)
     {
         return None;
@@ -199,7 +200,7 @@ fn of_variable(source: Source<'_>, variable: &Node) -> Option<Query> {
         _ => return None,
     };
     let role = Role::Variable(name.to_owned());
-    let mut query = source.query(node, role, true, &Directives::default())?;
+    let mut query = source.query(node, role, true, &Directives::default(), document)?;
     // The spelling of the part; of the label, a grouping that is not there.
     let whole = query.spelling.take();
     let (text, spelling) = match label {

@@ -99,6 +99,8 @@ pub(crate) struct Source<'s> {
     reader: &'s Reader,
     text: &'s str,
     lines: &'s Lines<'s>,
+    /// The lines of the document that is read: the first, and that behind the last.
+    within: (u32, u32),
 }
 
 impl Source<'_> {
@@ -122,14 +124,23 @@ impl Source<'_> {
         role: Role,
         variables: bool,
         allowed: &Directives,
+        document: &mut Document,
     ) -> Option<Query> {
         let text = node.text()?;
+        let spelling = self.spelling(node, text);
         let mut allowed = allowed.clone();
-        allowed.of_expression(text);
+        for (at, what) in allowed.of_expression(text) {
+            let start = spelling.as_ref().map(|spelling| spelling.place(&at).start);
+            let place = start.map_or(node.place, |start| self.lines.place(start));
+            // In a rule file all comments are read together.
+            if variables {
+                document.trouble("unknown-directive", vec![Flaw::new(place, what)]);
+            }
+        }
         Some(Query {
             text: text.to_owned(),
             place: node.place,
-            spelling: self.spelling(node, text),
+            spelling,
             role,
             reading: self.reader.read(text, variables),
             allowed,
@@ -143,13 +154,15 @@ pub(crate) fn read(reader: &Reader, name: &str, text: &str, named: bool) -> Docu
     let is_json = name.ends_with(".json")
         || (!is_yaml(name) && text_without_mark.trim_start().starts_with('{'));
     let lines = Lines::new(text);
-    let source = Source {
+    let source = |within| Source {
         reader,
         text,
         lines: &lines,
+        within,
     };
     let mut document = Document::default();
     if is_json {
+        let source = source((1, u32::MAX));
         let (root, flaws) = json::read(text, LIMITS);
         document.trouble("bad-file", flaws);
         match root {
@@ -165,7 +178,9 @@ pub(crate) fn read(reader: &Reader, name: &str, text: &str, named: bool) -> Docu
         let (root, flaws) = tree::read_foreign(&padded, LIMITS);
         document.trouble("bad-file", flaws);
         if let Some(root) = root {
-            others(source, &root, named, &mut document);
+            let line = |lines: usize| u32::try_from(lines + 1).unwrap_or(u32::MAX);
+            let within = (line(before), line(before + chunk.lines().count()));
+            others(source(within), &root, named, &mut document);
         }
     }
     document
@@ -248,6 +263,83 @@ mod tests {
         assert_eq!(document.queries[1].place.line, 11);
         assert_eq!(document.flaws.len(), 1);
         assert!((5..=7).contains(&document.flaws[0].flaw.place.line));
+    }
+
+    /// Which rules are allowed where, and what was said in vain.
+    fn allowed(document: &Document) -> (Vec<&str>, Vec<Vec<&str>>, Vec<String>) {
+        fn words(directives: &Directives) -> Vec<&str> {
+            directives.allowed.iter().map(|word| &**word).collect()
+        }
+        let queries = document.queries.iter().map(|query| words(&query.allowed));
+        let flaws = document.flaws.iter().map(|trouble| {
+            assert_eq!(trouble.rule, "unknown-directive");
+            trouble.flaw.to_string()
+        });
+        (
+            words(&document.directives),
+            queries.collect(),
+            flaws.collect(),
+        )
+    }
+
+    #[test]
+    fn what_is_allowed_for_a_rule_is_for_no_other() {
+        let text = "# tokenpath-lint: allow wrong-unit\ngroups:\n- rules:\n\
+                    \x20 # tokenpath-lint: allow missing-le\n  - {alert: A, expr: up}\n\
+                    \x20 - alert: B\n    expr: \"# tokenpath-lint: allow missing-rate\\nup\"\n---\n\
+                    # tokenpath-lint: allow self-ratio\ngroups:\n- rules:\n\
+                    \x20 # tokenpath-lint: dialect vllm-v0\n  - {alert: C, expr: up}\n\
+                    \x20 # tokenpath-lint: allow rate-of-gague\n";
+        let document = read(&Reader::default(), "x.yml", text, true);
+        let (file, queries, flaws) = allowed(&document);
+        assert_eq!(file, ["self-ratio", "wrong-unit"]);
+        let own: [&[&str]; 3] = [&["missing-le"], &["missing-rate"], &["rate-of-gague"]];
+        assert_eq!(queries, own);
+        let [dialect, unknown] = &flaws[..] else {
+            panic!("{flaws:?}");
+        };
+        assert!(
+            dialect.starts_with("12:5: `dialect` is of a whole file"),
+            "{dialect}"
+        );
+        assert_eq!(unknown, "14:5: `rate-of-gague` is no rule");
+        assert!(document.directives.dialects.is_empty());
+
+        // In a list of manifests, too.
+        let item = |words: &str| {
+            format!(
+                "- kind: PrometheusRule\n  apiVersion: monitoring.coreos.com/v1\n  spec:\n    groups:\n    - rules:\n{words}\n      - {{alert: A, expr: up}}\n"
+            )
+        };
+        let text = format!(
+            "kind: List\nitems:\n{}{}",
+            item("      - {alert: B, expr: up}\n      # tokenpath-lint: allow missing-le"),
+            item("")
+        );
+        let document = read(&Reader::default(), "x.yml", &text, true);
+        let own: [&[&str]; 3] = [&[], &["missing-le"], &[]];
+        assert_eq!(
+            allowed(&document),
+            (vec![], own.map(<[_]>::to_vec).to_vec(), vec![])
+        );
+    }
+
+    #[test]
+    fn what_a_dashboard_says_in_vain_is_said() {
+        let text = r##"{"schemaVersion": 39, "tags": ["tokenpath-lint: allow self-ratio"],
+ "panels": [{"description": "tokenpath-lint: dialect vllm-v0",
+  "targets": [{"expr": "# tokenpath-lint: allow wrong-unti\nup"}]}]}"##;
+        let document = read(&Reader::default(), "d.json", text, true);
+        let (file, _, flaws) = allowed(&document);
+        assert_eq!(file, ["self-ratio"]);
+        let [panel, expression] = &flaws[..] else {
+            panic!("{flaws:?}");
+        };
+        assert!(
+            panel.starts_with("2:29: `dialect` is of a whole file"),
+            "{panel}"
+        );
+        assert_eq!(expression, "3:25: `wrong-unti` is no rule");
     }
 
     #[test]

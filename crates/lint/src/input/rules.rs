@@ -14,30 +14,31 @@ pub(super) fn read(source: Source<'_>, root: &Node, document: &mut Document) -> 
     let Some(rules) = rules(root, document) else {
         return false;
     };
-    let (comments, flaws) = directive::in_comments(source.text);
-    if document.queries.is_empty() {
-        document.trouble("unknown-directive", flaws);
-    }
+    let (begin, end) = source.within;
+    let comments = directive::comments(source.text, begin..end);
     let lines: Vec<&str> = source.text.lines().collect();
     let starts: Vec<u32> = rules
         .iter()
         .map(|rule| above(&lines, rule.place.line))
         .collect();
-    let first = starts.first().copied().unwrap_or(u32::MAX);
-    for (line, said) in &comments {
-        if *line < first {
-            document.directives = document.directives.and(said);
-        }
+    let mut flaws = Vec::new();
+    let first = starts.first().copied().unwrap_or(end);
+    for comment in comments.iter().filter(|comment| comment.place.line < first) {
+        flaws.extend(comment.of_file(&mut document.directives));
     }
     for (index, rule) in rules.iter().enumerate() {
-        let until = starts.get(index + 1).copied().unwrap_or(u32::MAX);
-        let own = |line: u32| (starts[index]..until).contains(&line);
-        let allowed = comments
+        let until = starts.get(index + 1).copied().unwrap_or(end);
+        let own = starts[index]..until;
+        let mut allowed = Directives::default();
+        for comment in comments
             .iter()
-            .filter(|(line, _)| own(*line))
-            .fold(Directives::default(), |all, (_, said)| all.and(said));
+            .filter(|comment| own.contains(&comment.place.line))
+        {
+            flaws.extend(comment.of_part(&mut allowed));
+        }
         one_rule(source, rule, &allowed, document);
     }
+    document.trouble("unknown-directive", flaws);
     true
 }
 
@@ -108,7 +109,7 @@ fn of_groups<'n>(parent: &'n Node, document: &mut Document) -> Vec<&'n Node> {
 
 /// Reads a rule; what Prometheus would refuse it for is a flaw.
 fn one_rule(source: Source<'_>, rule: &Node, allowed: &Directives, document: &mut Document) {
-    let mut refuse = |node: &Node, what: String| {
+    let refuse = |document: &mut Document, node: &Node, what: String| {
         document.trouble("bad-file", vec![Flaw::new(node.place, what)]);
     };
     let name = |key: &str| rule.get(key).and_then(Node::text).map(str::to_owned);
@@ -116,24 +117,28 @@ fn one_rule(source: Source<'_>, rule: &Node, allowed: &Directives, document: &mu
         (Some(record), alert) => {
             if alert.is_some() {
                 let what = "a rule is an `alert` or a `record`, and this is both";
-                refuse(rule, what.to_owned());
+                refuse(document, rule, what.to_owned());
             }
             Role::Record(record)
         }
         (None, Some(alert)) => Role::Alert(alert),
         (None, None) => {
             let what = "a rule is an `alert` or a `record`, and this is neither";
-            return refuse(rule, what.to_owned());
+            return refuse(document, rule, what.to_owned());
         }
     };
     match rule.get("expr") {
-        None => refuse(rule, format!("the {} has no `expr`", role.words())),
+        None => refuse(
+            document,
+            rule,
+            format!("the {} has no `expr`", role.words()),
+        ),
         Some(expression) if expression.text().is_none() => {
             let what = format!("`expr` is text, and this is {}", expression.what());
-            refuse(expression, what);
+            refuse(document, expression, what);
         }
         Some(expression) => {
-            let query = source.query(expression, role, false, allowed);
+            let query = source.query(expression, role, false, allowed, document);
             document.queries.extend(query);
         }
     }

@@ -27,8 +27,9 @@ pub(super) const UNKNOWN_SCHEMA: Rule = Rule {
 pub(super) const UNKNOWN_DIRECTIVE: Rule = Rule {
     id: "unknown-directive",
     severity: Severity::Warning,
-    title: "a comment to the linter names no rule or dialect that exists",
-    why: "It allows nothing, and whoever wrote it believes that it does.",
+    title: "a comment to the linter that says nothing",
+    why: "It names no rule or dialect that exists, or a dialect where it speaks for a part of the file only. \
+          It allows nothing, and whoever wrote it believes that it does.",
     wrong: "groups:\n  - name: a\n    rules:\n      # tokenpath-lint: allow wrong-unti\n      - {record: a:b, expr: up}",
     right: "groups:\n  - name: a\n    rules:\n      # tokenpath-lint: allow wrong-unit\n      - {record: a:b, expr: up}",
     check: Check::Reader,
