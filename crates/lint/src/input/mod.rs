@@ -126,7 +126,13 @@ impl Source<'_> {
         allowed: &Directives,
         document: &mut Document,
     ) -> Option<Query> {
-        let text = node.text()?;
+        let Some(text) = node.text() else {
+            if !node.is_null() {
+                let what = format!("an expression is text, and this is {}", node.what());
+                document.trouble("bad-file", vec![Flaw::new(node.place, what)]);
+            }
+            return None;
+        };
         let spelling = self.spelling(node, text);
         let mut allowed = allowed.clone();
         for (at, what) in allowed.of_expression(text) {
@@ -342,6 +348,136 @@ mod tests {
         assert_eq!(expression, "3:25: `wrong-unti` is no rule");
     }
 
+    /// What is asked of Prometheus in a dashboard of schema 39, and the flaws of it.
+    fn dashboard(inside: &str) -> (Vec<String>, Vec<String>) {
+        let text = format!("{{\"schemaVersion\": 39, {inside}}}");
+        let document = read(&Reader::default(), "d.json", &text, true);
+        let queries = document.queries.into_iter().map(|query| query.text);
+        let flaws = document.flaws.iter();
+        let flaws = flaws.map(|trouble| format!("{} {}", trouble.rule, trouble.flaw));
+        (queries.collect(), flaws.collect())
+    }
+
+    #[test]
+    fn queries_are_found_wherever_grafana_keeps_them() {
+        for (inside, queries) in [
+            (
+                r#""panels": [{"targets": [{"expr": "a"}]}, {"panels": [{"targets": [{"expr": "b"}]}]}]"#,
+                &["a", "b"][..],
+            ),
+            (
+                r#""rows": [{"panels": [{"targets": [{"expr": "a"}]}]}]"#,
+                &["a"],
+            ),
+            (
+                r#""panels": [{"libraryPanel": {"uid": "x"}}],
+                "__elements": {"x": {"kind": 1, "model": {"targets": [{"expr": "a"}]}}}"#,
+                &["a"],
+            ),
+            (r#""__elements": []"#, &[]),
+            (r#""annotations": {"list": [{"expr": "a"}]}"#, &["a"]),
+            (
+                r#""annotations": {"list": [{"target": {"expr": "a", "refId": "Anno"}}]}"#,
+                &["a"],
+            ),
+            (
+                r#""annotations": {"list": [{"expr": "a", "target": {"expr": ""}}]}"#,
+                &["a"],
+            ),
+            (
+                r#""annotations": {"list": [{"builtIn": 1, "target": {"type": "dashboard"}}]}"#,
+                &[],
+            ),
+            (
+                r#""annotations": {"list": [{"datasource": {"type": "loki"}, "expr": "a"}]}"#,
+                &[],
+            ),
+        ] {
+            let none: Vec<String> = Vec::new();
+            let queries = queries.iter().map(|query| (*query).to_owned()).collect();
+            assert_eq!(dashboard(inside), (queries, none), "{inside}");
+        }
+    }
+
+    #[test]
+    fn variables_are_queries_as_grafana_reads_them() {
+        for (query, queries) in [
+            (
+                r#""label_values(a{b=\"c\"}, d)""#,
+                &[r#"group by (d) (a{b="c"})"#][..],
+            ),
+            (
+                r#"{"query": "label_values(a, d)", "refId": "x"}"#,
+                &["group by (d) (a)"],
+            ),
+            (r#""label_values(a, $d)""#, &["a"]),
+            (r#""label_values(d)""#, &[]),
+            (r#""label_names()""#, &[]),
+            (r#""metrics(.*_total)""#, &[]),
+            (r#""query_result(topk(3, a))""#, &["topk(3, a)"]),
+            // Any other text is a selector.
+            (r#"" a{b=\"c\"} ""#, &[r#" a{b="c"} "#]),
+            (r#""label_valeus(a, d)""#, &["label_valeus(a, d)"]),
+            (
+                r#""label_values(a{b=\"c\",d=\"e\"})""#,
+                &[r#"label_values(a{b="c",d="e"})"#],
+            ),
+            (r#""""#, &[]),
+        ] {
+            let said = |source: &str| {
+                dashboard(&format!(
+                    r#""templating": {{"list": [{{"type": "query", {source} "query": {query}}}]}}"#
+                ))
+            };
+            let known = said(r#""datasource": {"type": "prometheus"},"#);
+            assert_eq!(
+                known,
+                (
+                    queries.iter().map(|query| (*query).to_owned()).collect(),
+                    vec![]
+                )
+            );
+            let other = said(r#""datasource": {"type": "postgres"},"#);
+            assert_eq!(other, (vec![], vec![]));
+        }
+        // Where the source is not said, what is no function may be of any language.
+        let inside = r#""templating": {"list": [{"type": "query", "query": "SELECT a FROM b"}]}"#;
+        assert_eq!(dashboard(inside), (vec![], vec![]));
+    }
+
+    #[test]
+    fn what_no_dashboard_has_is_a_flaw() {
+        for (inside, says) in [
+            (
+                r#""panels": {"a": {}}"#,
+                "1:33: `panels` is a list, and this is a map",
+            ),
+            (
+                r#""panels": [{"targets": "a"}]"#,
+                "1:46: `targets` is a list, and this is text",
+            ),
+            (
+                r#""rows": [{"panels": "a"}]"#,
+                "1:43: `panels` is a list, and this is text",
+            ),
+            (
+                r#""templating": {"list": {}}"#,
+                "1:46: `list` is a list, and this is a map",
+            ),
+            (
+                r#""panels": [{"targets": [{"expr": ["a"]}]}]"#,
+                "1:56: an expression is text, and this is a list",
+            ),
+        ] {
+            assert_eq!(
+                dashboard(inside),
+                (vec![], vec![format!("bad-file {says}")])
+            );
+        }
+        let null = r#""panels": null, "templating": {}, "rows": [{"panels": [{"targets": null}]}]"#;
+        assert_eq!(dashboard(null), (vec![], vec![]));
+    }
+
     #[test]
     fn what_prometheus_would_refuse_is_a_flaw() {
         for (text, says) in [
@@ -368,11 +504,11 @@ mod tests {
             ),
             (
                 "groups: [{rules: [{alert: A, expr: }]}]",
-                "`expr` is text, and this is nothing",
+                "the alert A has no `expr`",
             ),
             (
                 "groups: [{rules: [{record: a, expr: {b: up}}]}]",
-                "1:37: `expr` is text, and this is a map",
+                "1:37: an expression is text, and this is a map",
             ),
             (
                 "{apiVersion: monitoring.coreos.com/v1, kind: PrometheusRule, spec: x}",

@@ -127,21 +127,15 @@ fn one_rule(source: Source<'_>, rule: &Node, allowed: &Directives, document: &mu
             return refuse(document, rule, what.to_owned());
         }
     };
-    match rule.get("expr") {
-        None => refuse(
+    let Some(expression) = rule.get("expr").filter(|node| !node.is_null()) else {
+        return refuse(
             document,
             rule,
             format!("the {} has no `expr`", role.words()),
-        ),
-        Some(expression) if expression.text().is_none() => {
-            let what = format!("`expr` is text, and this is {}", expression.what());
-            refuse(document, expression, what);
-        }
-        Some(expression) => {
-            let query = source.query(expression, role, false, allowed, document);
-            document.queries.extend(query);
-        }
-    }
+        );
+    };
+    let query = source.query(expression, role, false, allowed, document);
+    document.queries.extend(query);
 }
 
 /// The line of the first of the comments that stand directly above a line.
