@@ -391,6 +391,41 @@ fn what_cannot_be_done_says_so_and_exits_with_2() {
     assert_eq!((code, said.lines().count()), (Some(0), RULES.len()));
 }
 
+#[cfg(unix)]
+#[test]
+fn what_a_folder_has_is_linted_or_said() {
+    use std::os::unix::fs::symlink;
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("what-a-folder-has");
+    _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    let path = |name: &str| folder.join(name);
+    let run = || program(&[folder.to_str().unwrap()]);
+    fs::write(path("notes.txt"), "up").unwrap();
+    fs::create_dir(path(".hidden")).unwrap();
+    let rules = "groups: [{rules: [{alert: A, expr: llm_kv_cache_usage_ratio > 95}]}]";
+    fs::write(path(".hidden/rules.yml"), rules).unwrap();
+    let (code, said) = run();
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.contains("no file in it that may hold queries"),
+        "{said}"
+    );
+    // As Kubernetes mounts a ConfigMap.
+    symlink(".hidden", path("..data")).unwrap();
+    symlink("..data/rules.yml", path("rules.yml")).unwrap();
+    let (code, said) = run();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("1 errors, 0 warnings in 1 files"), "{said}");
+    // A link that leads nowhere.
+    symlink("nowhere.yml", path("lost.yml")).unwrap();
+    let (code, said) = run();
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.contains("lost.yml") && said.contains("[wrong-unit]"),
+        "{said}"
+    );
+}
+
 #[test]
 fn what_is_not_checked_does_not_pass() {
     let (code, said) = program(&["testdata/lint/bad/unchecked.json"]);
