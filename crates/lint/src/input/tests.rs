@@ -188,6 +188,43 @@ fn variables_are_queries_as_grafana_reads_them() {
 }
 
 #[test]
+fn a_dashboard_of_an_unknown_schema_says_so_and_is_read() {
+    for (text, says) in [
+        (r#"{"schemaVersion": 42, "panels": [PANEL]}"#, None),
+        (r#"{"panels": [PANEL]}"#, None),
+        (
+            r#"{"schemaVersion": 43, "panels": [PANEL]}"#,
+            Some("1:19: schemaVersion 43 is newer than 42, the newest that is known"),
+        ),
+        (
+            r#"{"schemaVersion": "new", "panels": [PANEL]}"#,
+            Some("1:19: schemaVersion is a whole number"),
+        ),
+        (
+            r#"{"elements": {}, "panels": [PANEL]}"#,
+            Some("1:1: a dashboard of schema v2, which is not known"),
+        ),
+    ] {
+        let text = text.replace("PANEL", r#"{"targets": [{"expr": "up"}]}"#);
+        let document = read(&Reader::default(), "d.json", &text, false);
+        assert_eq!(document.queries.len(), 1, "{text}");
+        let flaws = document.flaws.iter().map(|trouble| {
+            assert_eq!(trouble.rule, "unknown-schema");
+            trouble.flaw.to_string()
+        });
+        let flaws: Vec<String> = flaws.collect();
+        assert_eq!(flaws.len(), usize::from(says.is_some()), "{flaws:?}");
+        assert!(
+            flaws
+                .iter()
+                .zip(says)
+                .all(|(flaw, says)| flaw.starts_with(says)),
+            "{flaws:?}"
+        );
+    }
+}
+
+#[test]
 fn what_no_dashboard_has_is_a_flaw() {
     for (inside, says) in [
         (
