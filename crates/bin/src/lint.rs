@@ -190,7 +190,12 @@ fn read(paths: &[PathBuf]) -> Result<(Vec<File>, bool), Failure> {
         let about = fs::metadata(path)
             .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
         if about.is_dir() {
+            let before = found.len();
             unreadable |= search(path, &mut found);
+            if found.len() == before && !unreadable {
+                let what = "no file in it that may hold queries (.json, .yaml, .yml, .rules)";
+                return Err(Failure::usage(format!("{}: {what}", path.display())));
+            }
         } else {
             found.push((path.clone(), true));
         }
@@ -212,7 +217,7 @@ fn read(paths: &[PathBuf]) -> Result<(Vec<File>, bool), Failure> {
     Ok((files, unreadable))
 }
 
-/// Searches a folder; whether one could not be read. Hidden folders and links are left out.
+/// Searches a folder; whether something could not be read. Hidden folders and links to folders are left out.
 fn search(folder: &Path, found: &mut Vec<(PathBuf, bool)>) -> bool {
     let listed = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let mut entries = match listed {
@@ -227,13 +232,26 @@ fn search(folder: &Path, found: &mut Vec<(PathBuf, bool)>) -> bool {
     for entry in entries {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let Ok(kind) = entry.file_type() else {
-            continue;
+        let path = entry.path();
+        let is_file = match entry.file_type() {
+            Ok(kind) if kind.is_dir() => {
+                if !name.starts_with('.') && name != "node_modules" {
+                    unreadable |= search(&path, found);
+                }
+                continue;
+            }
+            // A link to a file is one: so Kubernetes mounts what a ConfigMap has. One to a folder may lead back.
+            Ok(_) if is_readable(&name) => fs::metadata(&path).map(|about| about.is_file()),
+            Ok(_) => continue,
+            Err(error) => Err(error),
         };
-        if kind.is_dir() && !name.starts_with('.') && name != "node_modules" {
-            unreadable |= search(&entry.path(), found);
-        } else if kind.is_file() && is_readable(&name) {
-            found.push((entry.path(), false));
+        match is_file {
+            Ok(true) => found.push((path, false)),
+            Ok(false) => {}
+            Err(error) => {
+                eprintln!("error: {}: {error}", path.display());
+                unreadable = true;
+            }
         }
     }
     unreadable

@@ -147,6 +147,138 @@ fn each_rule_finds_its_wrong_example_and_nothing_in_the_right_one() {
 }
 
 #[test]
+fn each_rule_finds_all_of_its_kinds() {
+    const BUCKETS: &str = "rate(vllm:time_to_first_token_seconds_bucket[5m])";
+    const P95: &str = "histogram_quantile(0.95, rate(vllm:time_to_first_token_seconds_bucket[5m]))";
+    const MEAN: &str = "rate(vllm:time_to_first_token_seconds_sum[5m]) / rate(vllm:time_to_first_token_seconds_count[5m])";
+    let mut missed = Vec::new();
+    for (rule, expressions) in [
+        (
+            "wrong-unit",
+            &[
+                "vllm:kv_cache_usage_perc > 95",
+                "95 < vllm:kv_cache_usage_perc",
+                "DCGM_FI_DEV_GPU_UTIL > 0.9",
+                "P95 > 500",
+                "gpu_vram_used_bytes > 70",
+                "histogram_quantile(95, BUCKETS)",
+                "quantile_over_time(95, vllm:num_requests_waiting[5m])",
+                "quantile(95, vllm:num_requests_waiting)",
+            ][..],
+        ),
+        (
+            "rate-of-gauge",
+            &[
+                "rate(vllm:num_requests_waiting[5m])",
+                "irate(vllm:num_requests_waiting[5m])",
+                "increase(vllm:num_requests_waiting[5m])",
+                "rate(count(vllm:num_requests_waiting)[5m:])",
+                "rate(rate(vllm:generation_tokens_total[5m])[5m:])",
+                "rate((MEAN)[5m:])",
+                "rate(P95[5m:])",
+            ],
+        ),
+        (
+            "rate-of-sum",
+            &[
+                "rate(sum(vllm:generation_tokens_total)[5m:])",
+                "irate(avg(vllm:generation_tokens_total)[5m:])",
+                "increase((sum(vllm:generation_tokens_total))[5m:])",
+            ],
+        ),
+        (
+            "delta-of-counter",
+            &[
+                "delta(vllm:generation_tokens_total[5m])",
+                "idelta(vllm:generation_tokens_total[5m])",
+                "deriv(vllm:generation_tokens_total[5m])",
+                "predict_linear(vllm:generation_tokens_total[5m], 60)",
+            ],
+        ),
+        (
+            "quantile-of-non-histogram",
+            &[
+                "histogram_quantile(0.9, P95)",
+                "histogram_quantile(0.9, vllm:num_requests_waiting)",
+                "histogram_quantile(0.9, rate(vllm:time_to_first_token_seconds_sum[5m]))",
+            ],
+        ),
+        (
+            "missing-le",
+            &[
+                "sum(BUCKETS)",
+                "avg(BUCKETS)",
+                "BUCKETS by (model_name)",
+                "sum(increase(vllm:time_to_first_token_seconds_bucket[5m]))",
+                "sum(irate(vllm:time_to_first_token_seconds_bucket[5m]))",
+                "sum(vllm:time_to_first_token_seconds_bucket)",
+                "sum by () (sum by (le) (BUCKETS))",
+                "sum without (le) (BUCKETS)",
+                "sum(rate(vllm:time_to_first_token_seconds_bucket[5m:]))",
+            ],
+        ),
+        (
+            "le-spelling",
+            &[
+                "vllm:time_to_first_token_seconds_bucket{le=\"5\"}",
+                "http_request_duration_seconds_bucket{le=\"1.0\"}",
+                "vllm:time_to_first_token_seconds_bucket{le!=\"5\"}",
+                "vllm:time_to_first_token_seconds_bucket{le=~\"0.5|5\"}",
+            ],
+        ),
+        (
+            "self-ratio",
+            &[
+                "sum(llm_requests_running) / sum(llm_requests_running)",
+                "sum(llm_requests_running) - (sum( llm_requests_running ))",
+                "sum(llm_requests_running) / (sum(llm_requests_running) > 0)",
+            ],
+        ),
+        (
+            "sum-of-ratios",
+            &[
+                "sum(vllm:kv_cache_usage_perc)",
+                "sum by (model_name) (MEAN)",
+            ],
+        ),
+        (
+            "average-of-ratios",
+            &["avg(MEAN)", "avg_over_time((MEAN)[1h:])"],
+        ),
+        (
+            "average-of-quantiles",
+            &[
+                "avg(P95)",
+                "sum(P95)",
+                "avg_over_time(P95[1h:])",
+                "sum_over_time(P95[1h:])",
+            ],
+        ),
+        (
+            "median-called-average",
+            &["# the average\nP95", "# mean time\nP95", "# avg\n(P95)"],
+        ),
+        (
+            "unknown-label",
+            &[
+                "vllm:num_requests_waiting{modle_name=\"a\"}",
+                "sum by (modle_name) (vllm:num_requests_waiting)",
+            ],
+        ),
+    ] {
+        for expression in expressions {
+            let expression = expression.replace("BUCKETS", BUCKETS);
+            let expression = expression.replace("P95", P95).replace("MEAN", MEAN);
+            let findings = linter().lint(&[alert(&expression)]);
+            if !rules_of(&findings).contains(&rule) {
+                missed.push(format!("{rule}: {expression}: {:?}", rules_of(&findings)));
+            }
+        }
+    }
+    assert!(missed.is_empty(), "{missed:#?}");
+}
+
+#[test]
 fn the_documentation_has_each_rule() {
     const MARK: &str = "<!-- rules: made by a test, UPDATE=1 writes it -->\n";
     let page = fs::read_to_string(root().join("docs/lint.md")).unwrap();
@@ -389,6 +521,48 @@ fn what_cannot_be_done_says_so_and_exits_with_2() {
     }
     let (code, said) = program(&["--rules"]);
     assert_eq!((code, said.lines().count()), (Some(0), RULES.len()));
+}
+
+#[cfg(unix)]
+#[test]
+fn what_a_folder_has_is_linted_or_said() {
+    use std::os::unix::fs::symlink;
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("what-a-folder-has");
+    _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    let path = |name: &str| folder.join(name);
+    let run = || program(&[folder.to_str().unwrap()]);
+    fs::write(path("notes.txt"), "up").unwrap();
+    fs::create_dir(path(".hidden")).unwrap();
+    let rules = "groups: [{rules: [{alert: A, expr: llm_kv_cache_usage_ratio > 95}]}]";
+    fs::write(path(".hidden/rules.yml"), rules).unwrap();
+    let (code, said) = run();
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.contains("no file in it that may hold queries"),
+        "{said}"
+    );
+    // As Kubernetes mounts a ConfigMap.
+    symlink(".hidden", path("..data")).unwrap();
+    symlink("..data/rules.yml", path("rules.yml")).unwrap();
+    let (code, said) = run();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("1 errors, 0 warnings in 1 files"), "{said}");
+    // A link that leads nowhere.
+    symlink("nowhere.yml", path("lost.yml")).unwrap();
+    let (code, said) = run();
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.contains("lost.yml") && said.contains("[wrong-unit]"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_is_not_checked_does_not_pass() {
+    let (code, said) = program(&["testdata/lint/bad/unchecked.json"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("[not-checked]"), "{said}");
 }
 
 #[test]

@@ -19,6 +19,7 @@ use tokenpath_scrape::runner::Exporter;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 /// Answers every request with this page, until the test ends.
@@ -87,6 +88,15 @@ fn load(path: &Path) -> (Config, ConfigFile) {
     (file.load().unwrap(), file)
 }
 
+/// An exporter that follows a configuration, what tells it to read that again, and its task.
+fn exporting(path: &Path) -> (Arc<Exporter>, mpsc::Sender<()>, JoinHandle<()>) {
+    let exporter = Arc::new(Exporter::new());
+    let (config, file) = load(path);
+    let (hup, signals) = mpsc::channel(1);
+    let following = follow(Arc::clone(&exporter), config, Some(file), signals, equip());
+    (exporter, hup, tokio::spawn(following))
+}
+
 #[tokio::test]
 async fn an_edited_target_file_is_read_within_five_seconds() {
     let (first, second) = (engine(vllm_page(1)).await, engine(vllm_page(2)).await);
@@ -98,16 +108,7 @@ async fn an_edited_target_file_is_read_within_five_seconds() {
     let path = dir.path().join("tokenpath.yaml");
     fs::write(&path, "discovery: [{files: targets.json, kind: vllm}]").unwrap();
 
-    let exporter = Arc::new(Exporter::new());
-    let (config, file) = load(&path);
-    let (_hup, signals) = mpsc::channel(1);
-    let following = tokio::spawn(follow(
-        Arc::clone(&exporter),
-        config,
-        Some(file),
-        signals,
-        equip(),
-    ));
+    let (exporter, _hup, following) = exporting(&path);
     let shown = until(&exporter, &format!("target=\"{first}\""), true).await;
     assert!(shown.contains("tokenpath_config_last_reload_successful 1\n"));
     assert!(shown.contains("team=\"red\""), "{shown}");
@@ -143,16 +144,7 @@ async fn a_bad_file_keeps_the_old_configuration_and_a_signal_reads_it_again() {
         format!("sources: [{{kind: vllm, endpoint: \"{address}\", labels: {{node: {node}}}}}]")
     };
     fs::write(&path, text(&first, "a1")).unwrap();
-    let exporter = Arc::new(Exporter::new());
-    let (config, file) = load(&path);
-    let (hup, signals) = mpsc::channel(1);
-    let following = tokio::spawn(follow(
-        Arc::clone(&exporter),
-        config,
-        Some(file),
-        signals,
-        equip(),
-    ));
+    let (exporter, hup, following) = exporting(&path);
     until(&exporter, "node=\"a1\"", true).await;
 
     fs::write(&path, "sources: [{kind: vllm, endpont: x}]").unwrap();
@@ -409,16 +401,7 @@ async fn reloads_that_race_end_with_the_last_good_file() {
         format!("sources: [{{kind: vllm, endpoint: \"{address}\", labels: {{round: r{round}}}}}]")
     };
     fs::write(&path, text(0)).unwrap();
-    let exporter = Arc::new(Exporter::new());
-    let (config, file) = load(&path);
-    let (hup, signals) = mpsc::channel(1);
-    let following = tokio::spawn(follow(
-        Arc::clone(&exporter),
-        config,
-        Some(file),
-        signals,
-        equip(),
-    ));
+    let (exporter, hup, following) = exporting(&path);
     for round in 1..=100 {
         let bad = round % 3 == 0;
         let whole = text(round);

@@ -1,7 +1,7 @@
 //! Dashboards of Grafana.
 
 use tokenpath_text::Flaw;
-use tokenpath_text::tree::Node;
+use tokenpath_text::tree::{Node, Value};
 
 use super::{Directives, Document, Panel, Query, Role, Source};
 
@@ -28,7 +28,8 @@ fn body(root: &Node) -> &Node {
 pub(super) fn is_one(root: &Node) -> bool {
     let body = body(root);
     let has = |key: &str| body.get(key).is_some();
-    has("panels")
+    body.get("panels")
+        .is_some_and(|panels| matches!(panels.value, Value::List(_)))
         || has("schemaVersion")
         || has("templating")
         || (has("rows") && has("title"))
@@ -40,48 +41,50 @@ pub(super) fn read(source: Source<'_>, root: &Node, document: &mut Document) {
     let body = body(root);
     schema(body, document);
     let mut directives = Directives::default();
-    let said = |node: Option<&Node>, directives: &mut Directives, document: &mut Document| {
-        let Some((node, text)) = node.and_then(|node| Some((node, node.text()?))) else {
-            return;
-        };
-        for line in text.lines() {
-            if let Some(wrong) = directives.of_line(line) {
-                document.trouble("unknown-directive", vec![Flaw::new(node.place, wrong)]);
-            }
-        }
-    };
-    said(body.get("description"), &mut directives, document);
-    for tag in body.get("tags").map(Node::items).unwrap_or_default() {
-        said(Some(tag), &mut directives, document);
+    let tags = body.get("tags").map(Node::items).unwrap_or_default();
+    for node in body.get("description").into_iter().chain(tags) {
+        said(node, document, |line| directives.of_line(line));
     }
     document.directives = directives;
     let mut panels: Vec<&Node> = Vec::new();
-    collect(body, &mut panels);
+    collect(body, &mut panels, document);
+    panels.extend(library(body));
     for panel in panels {
         let mut allowed = Directives::default();
-        said(panel.get("description"), &mut allowed, document);
+        if let Some(description) = panel.get("description") {
+            said(description, document, |line| allowed.of_part(line));
+        }
         one_panel(source, panel, &allowed, document);
     }
-    let list = |key: &str| {
-        let list = body.get(key).and_then(|node| node.get("list"));
-        list.map(Node::items).unwrap_or_default()
-    };
     let none = Directives::default();
-    for variable in list("templating") {
-        document.queries.extend(of_variable(source, variable));
+    for variable in listed(body, "templating", document) {
+        let query = of_variable(source, variable, document);
+        document.queries.extend(query);
     }
-    for annotation in list("annotations") {
-        let expression = annotation
-            .get("expr")
+    for annotation in listed(body, "annotations", document) {
+        // Newer Grafanas keep it as a panel's target.
+        let target = annotation.get("target");
+        let expression = target
+            .and_then(|target| target.get("expr"))
+            .filter(|node| node.text() != Some(""))
+            .or_else(|| annotation.get("expr"))
             .filter(|_| is_prometheus(annotation, None));
         let name = annotation
             .get("name")
             .and_then(Node::text)
             .unwrap_or_default();
         let role = Role::Annotation(name.to_owned());
-        let query = expression.and_then(|node| source.query(node, role, true, &none));
+        let query = expression.and_then(|node| source.query(node, role, true, &none, document));
         document.queries.extend(query);
     }
+}
+
+/// Takes what each line of a text says to the linter; what it says in vain is a flaw.
+fn said(node: &Node, document: &mut Document, take: impl FnMut(&str) -> Option<String>) {
+    let lines = node.text().unwrap_or_default().lines();
+    let wrong = lines.filter_map(take);
+    let flaws = wrong.map(|wrong| Flaw::new(node.place, wrong)).collect();
+    document.trouble("unknown-directive", flaws);
 }
 
 fn schema(body: &Node, document: &mut Document) {
@@ -107,15 +110,28 @@ fn schema(body: &Node, document: &mut Document) {
 }
 
 /// Panels, those in rows of either kind among them.
-fn collect<'n>(node: &'n Node, found: &mut Vec<&'n Node>) {
+fn collect<'n>(node: &'n Node, found: &mut Vec<&'n Node>, document: &mut Document) {
     for key in ["panels", "rows"] {
-        for panel in node.get(key).map(Node::items).unwrap_or_default() {
+        for panel in document.items(node, key) {
             if key == "panels" {
                 found.push(panel);
             }
-            collect(panel, found);
+            collect(panel, found, document);
         }
     }
+}
+
+/// Panels of the library that a dashboard brings along.
+fn library(body: &Node) -> impl Iterator<Item = &Node> {
+    let elements = body.get("__elements").map(Node::entries);
+    let elements = elements.unwrap_or_default().iter();
+    elements.filter_map(|element| element.node.get("model"))
+}
+
+/// What stands in `key.list`.
+fn listed<'n>(body: &'n Node, key: &str, document: &mut Document) -> &'n [Node] {
+    let parent = body.get(key);
+    parent.map_or(&[], |parent| document.items(parent, "list"))
 }
 
 fn one_panel(source: Source<'_>, panel: &Node, allowed: &Directives, document: &mut Document) {
@@ -125,7 +141,7 @@ fn one_panel(source: Source<'_>, panel: &Node, allowed: &Directives, document: &
     };
     let title = text(panel, "title");
     let start = document.queries.len();
-    for target in panel.get("targets").map(Node::items).unwrap_or_default() {
+    for target in document.items(panel, "targets") {
         let Some(expression) = target.get("expr") else {
             continue;
         };
@@ -136,7 +152,7 @@ fn one_panel(source: Source<'_>, panel: &Node, allowed: &Directives, document: &
             title: title.clone(),
             legend: text(target, "legendFormat"),
         };
-        let query = source.query(expression, role, true, allowed);
+        let query = source.query(expression, role, true, allowed, document);
         document.queries.extend(query);
     }
     let defaults = panel
@@ -163,18 +179,23 @@ fn one_panel(source: Source<'_>, panel: &Node, allowed: &Directives, document: &
 
 /// Whether what a target asks is Prometheus, as far as the dashboard says.
 fn is_prometheus(target: &Node, panel: Option<&Node>) -> bool {
-    let kind = |node: &Node| {
-        let kind = node.get("datasource")?.get("type")?.text()?;
-        (!matches!(kind, "mixed" | "datasource")).then(|| kind.to_owned())
-    };
-    let said = kind(target).or_else(|| panel.and_then(kind));
-    said.is_none_or(|kind| {
-        kind.starts_with('$') || kind.contains("prometheus") || kind.contains("mimir")
-    })
+    let kind = kind(target).or_else(|| panel.and_then(kind));
+    kind.is_none_or(|kind| kind.starts_with('$') || says_prometheus(kind))
 }
 
-/// The query of a variable: `label_values(metric, label)` becomes a query that has both.
-fn of_variable(source: Source<'_>, variable: &Node) -> Option<Query> {
+/// What kind of source a target asks, where that is said.
+fn kind(target: &Node) -> Option<&str> {
+    let kind = target.get("datasource")?.get("type")?.text()?;
+    (!matches!(kind, "mixed" | "datasource")).then_some(kind)
+}
+
+fn says_prometheus(kind: &str) -> bool {
+    kind.contains("prometheus") || kind.contains("mimir")
+}
+
+/// The query of a variable: `label_values(metric, label)` becomes a query that has both. What is none of
+/// the functions for variables is a selector.
+fn of_variable(source: Source<'_>, variable: &Node, document: &mut Document) -> Option<Query> {
     if variable.get("type").and_then(Node::text) != Some("query") || !is_prometheus(variable, None)
     {
         return None;
@@ -186,20 +207,24 @@ fn of_variable(source: Source<'_>, variable: &Node) -> Option<Query> {
         .get("name")
         .and_then(Node::text)
         .unwrap_or_default();
-    let (function, inside) = text.trim().strip_suffix(')')?.split_once('(')?;
-    let begin = text.find('(')? + 1;
-    let (expression, label) = match function.trim() {
-        "query_result" => (inside, None),
-        "label_values" => match inside.rsplit_once(',') {
+    let role = Role::Variable(name.to_owned());
+    let call = text.trim().strip_suffix(')');
+    let call = call.and_then(|call| call.split_once('('));
+    let call = call.map(|(function, inside)| (function.trim(), inside));
+    let (expression, label) = match call {
+        Some(("query_result", inside)) => (inside, None),
+        Some(("label_values", inside)) => match inside.rsplit_once(',') {
             Some((expression, label)) if !label.contains(['}', '"']) => {
                 (expression, Some(label.trim()))
             }
-            _ => return None,
+            Some(_) => return selector(source, node, role, variable, document),
+            None => return None,
         },
-        _ => return None,
+        Some(("metrics" | "label_names", _)) => return None,
+        _ => return selector(source, node, role, variable, document),
     };
-    let role = Role::Variable(name.to_owned());
-    let mut query = source.query(node, role, true, &Directives::default())?;
+    let begin = text.find('(')? + 1;
+    let mut query = source.query(node, role, true, &Directives::default(), document)?;
     // The spelling of the part; of the label, a grouping that is not there.
     let whole = query.spelling.take();
     let (text, spelling) = match label {
@@ -232,6 +257,21 @@ fn of_variable(source: Source<'_>, variable: &Node) -> Option<Query> {
     query.text = text;
     query.spelling = spelling;
     Some(query)
+}
+
+/// The text of a variable as a query, where it is surely one of Prometheus.
+fn selector(
+    source: Source<'_>,
+    node: &Node,
+    role: Role,
+    variable: &Node,
+    document: &mut Document,
+) -> Option<Query> {
+    let is_sure = kind(variable).is_some_and(says_prometheus);
+    let says_something = node.text().is_some_and(|text| !text.trim().is_empty());
+    (is_sure && says_something)
+        .then(|| source.query(node, role, true, &Directives::default(), document))
+        .flatten()
 }
 
 /// Where the label of `label_values` stands.

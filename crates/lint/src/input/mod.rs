@@ -8,7 +8,7 @@ mod spelling;
 use std::ops::Range;
 use std::sync::Arc;
 
-use tokenpath_text::tree::{self, Limits, Node};
+use tokenpath_text::tree::{self, Limits, Node, Value};
 use tokenpath_text::{Flaw, Lines, Place, json};
 
 pub(crate) use directive::Directives;
@@ -99,6 +99,8 @@ pub(crate) struct Source<'s> {
     reader: &'s Reader,
     text: &'s str,
     lines: &'s Lines<'s>,
+    /// The lines of the document that is read: the first, and that behind the last.
+    within: (u32, u32),
 }
 
 impl Source<'_> {
@@ -122,14 +124,29 @@ impl Source<'_> {
         role: Role,
         variables: bool,
         allowed: &Directives,
+        document: &mut Document,
     ) -> Option<Query> {
-        let text = node.text()?;
+        let Some(text) = node.text() else {
+            if !node.is_null() {
+                let what = format!("an expression is text, and this is {}", node.what());
+                document.trouble("bad-file", vec![Flaw::new(node.place, what)]);
+            }
+            return None;
+        };
+        let spelling = self.spelling(node, text);
         let mut allowed = allowed.clone();
-        allowed.of_expression(text);
+        for (at, what) in allowed.of_expression(text) {
+            let start = spelling.as_ref().map(|spelling| spelling.place(&at).start);
+            let place = start.map_or(node.place, |start| self.lines.place(start));
+            // In a rule file all comments are read together.
+            if variables {
+                document.trouble("unknown-directive", vec![Flaw::new(place, what)]);
+            }
+        }
         Some(Query {
             text: text.to_owned(),
             place: node.place,
-            spelling: self.spelling(node, text),
+            spelling,
             role,
             reading: self.reader.read(text, variables),
             allowed,
@@ -143,13 +160,15 @@ pub(crate) fn read(reader: &Reader, name: &str, text: &str, named: bool) -> Docu
     let is_json = name.ends_with(".json")
         || (!is_yaml(name) && text_without_mark.trim_start().starts_with('{'));
     let lines = Lines::new(text);
-    let source = Source {
+    let source = |within| Source {
         reader,
         text,
         lines: &lines,
+        within,
     };
     let mut document = Document::default();
     if is_json {
+        let source = source((1, u32::MAX));
         let (root, flaws) = json::read(text, LIMITS);
         document.trouble("bad-file", flaws);
         match root {
@@ -165,7 +184,9 @@ pub(crate) fn read(reader: &Reader, name: &str, text: &str, named: bool) -> Docu
         let (root, flaws) = tree::read_foreign(&padded, LIMITS);
         document.trouble("bad-file", flaws);
         if let Some(root) = root {
-            others(source, &root, named, &mut document);
+            let line = |lines: usize| u32::try_from(lines + 1).unwrap_or(u32::MAX);
+            let within = (line(before), line(before + chunk.lines().count()));
+            others(source(within), &root, named, &mut document);
         }
     }
     document
@@ -186,7 +207,7 @@ fn others(source: Source<'_>, root: &Node, named: bool, document: &mut Document)
     if known || !named || (empty && !document.queries.is_empty()) {
         return;
     }
-    let what = "neither a dashboard, nor rules (`groups`), nor a PrometheusRule";
+    let what = "neither a dashboard, nor rules of Prometheus (`groups`), nor a PrometheusRule";
     document.trouble("unknown-schema", vec![Flaw::new(root.place, what)]);
 }
 
@@ -221,54 +242,19 @@ impl Document {
         let troubles = flaws.into_iter().map(|flaw| Trouble { rule, flaw });
         self.flaws.extend(troubles);
     }
+
+    /// The items of a list under a key; what stands there instead of one is a flaw.
+    fn items<'n>(&mut self, parent: &'n Node, key: &str) -> &'n [Node] {
+        let Some(node) = parent.get(key) else {
+            return &[];
+        };
+        if !matches!(node.value, Value::List(_)) && !node.is_null() {
+            let what = format!("`{key}` is a list, and this is {}", node.what());
+            self.trouble("bad-file", vec![Flaw::new(node.place, what)]);
+        }
+        node.items()
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_broken_document_does_not_hide_the_others() {
-        let text = "groups:\n- name: a\n  rules:\n  - {record: a:b, expr: up}\n---\na: [1\n---\n\
-                    groups:\n- name: b\n  rules:\n  - {alert: C, expr: up == 0}\n";
-        let document = read(&Reader::default(), "x.yml", text, true);
-        assert_eq!(document.queries.len(), 2);
-        assert_eq!(document.queries[1].place.line, 11);
-        assert_eq!(document.flaws.len(), 1);
-        assert!((5..=7).contains(&document.flaws[0].flaw.place.line));
-    }
-
-    #[test]
-    fn files_of_others_are_none_of_ours() {
-        for (text, named, troubles) in [
-            ("a: b\n", false, 0),
-            ("a: b\n", true, 1),
-            ("", true, 0),
-            ("kind: Service\napiVersion: v1\n", false, 0),
-        ] {
-            assert_eq!(
-                read(&Reader::default(), "x.yaml", text, named).flaws.len(),
-                troubles,
-                "{text}"
-            );
-        }
-        assert_eq!(
-            read(&Reader::default(), "x.json", "{\"name\": 1}", false)
-                .flaws
-                .len(),
-            0
-        );
-        assert_eq!(
-            read(&Reader::default(), "x.json", "{\"name\": 1}", true)
-                .flaws
-                .len(),
-            1
-        );
-        assert_eq!(
-            read(&Reader::default(), "x.json", "{\"name\": 1", false)
-                .flaws
-                .len(),
-            1
-        );
-    }
-}
+mod tests;

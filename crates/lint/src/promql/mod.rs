@@ -1,5 +1,7 @@
 //! Reading PromQL: shape and places by our own reader, the verdict by a published one.
 
+mod literal;
+pub(crate) mod parse;
 mod template;
 pub(crate) mod token;
 pub(crate) mod tree;
@@ -9,7 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use promql_parser::parser;
 
-pub(crate) use template::{Expanded, PLACEHOLDER, expansions};
+use template::expansions;
+pub(crate) use template::{EITHER_MAX, Expanded, PLACEHOLDER};
 use tree::{Fault, Node, Span};
 
 /// A query as it was read.
@@ -24,7 +27,7 @@ pub(crate) struct Reading {
 }
 
 /// Longer expressions are not read: nobody wrote them.
-const LENGTH_MAX: usize = 64 << 10;
+pub(crate) const LENGTH_MAX: usize = 64 << 10;
 
 /// As many expressions are remembered.
 const MEMORY_MAX: usize = 4096;
@@ -55,10 +58,10 @@ impl Reader {
 }
 
 fn read(text: &str, variables: bool) -> Reading {
-    let tries = if variables && text.contains(['$', '[']) {
+    let (tries, all) = if variables && text.contains(['$', '[']) {
         expansions(text)
     } else {
-        vec![Expanded::plain(text)]
+        (vec![Expanded::plain(text)], true)
     };
     let mut first = None;
     for expanded in tries {
@@ -77,26 +80,48 @@ fn read(text: &str, variables: bool) -> Reading {
         }
         first.get_or_insert(reading);
     }
-    first.unwrap_or_else(|| Reading {
+    let mut reading = first.unwrap_or_else(|| Reading {
         expanded: Expanded::plain(text),
         tree: None,
         faults: Vec::new(),
-    })
+    });
+    // What is wrong with its types may be right with another choice.
+    if !all && reading.tree.is_some() {
+        let advice = "use fewer variables outside of quotes and brackets, or check it by hand";
+        reading.faults = unchecked(reading.faults, advice, |what| {
+            format!(
+                "more than {EITHER_MAX} of its variables may be a number or a metric; as it was read, {what}"
+            )
+        });
+    }
+    reading
+}
+
+/// Faults that may be none.
+fn unchecked(faults: Vec<Fault>, advice: &'static str, why: impl Fn(&str) -> String) -> Vec<Fault> {
+    let one = |fault| match fault {
+        Fault::Unexpected { at, what } => Fault::Unchecked {
+            at,
+            why: why(&what),
+            advice,
+        },
+        other => other,
+    };
+    faults.into_iter().map(one).collect()
 }
 
 /// The shape, and the verdict.
 fn judge(text: &str) -> (Option<Node>, Vec<Fault>) {
     if text.len() > LENGTH_MAX {
-        let what = format!("longer than {LENGTH_MAX} bytes");
-        return (None, vec![Fault::Unexpected { at: 0..0, what }]);
+        let why = format!("it is longer than {LENGTH_MAX} bytes");
+        return (None, vec![parse::too_large(0..0, why)]);
     }
-    let (tree, mut faults) = tree::parse(text);
+    let (tree, mut faults) = parse::parse(text);
     match &tree {
         // So long or so deep that neither reader should go into it.
-        None if faults.contains(&Fault::TooLong) => (None, Vec::new()),
-        None if faults.iter().any(too_deep) => (None, faults),
+        None if faults.iter().any(Fault::is_unchecked) => (None, faults),
         // Newer PromQL than our reader knows is no fault of the query.
-        None if verdict(text).is_none() => (None, Vec::new()),
+        None if verdict(text).is_none() => (None, unread(faults)),
         // What was meant is no PromQL yet.
         Some(_) if !faults.is_empty() => (tree, faults),
         Some(node) => {
@@ -109,8 +134,12 @@ fn judge(text: &str) -> (Option<Node>, Vec<Fault>) {
     }
 }
 
-fn too_deep(fault: &Fault) -> bool {
-    matches!(fault, Fault::Unexpected { what, .. } if what.starts_with("nested"))
+/// The faults of our reader where the judge has none.
+fn unread(faults: Vec<Fault>) -> Vec<Fault> {
+    let advice = "check it by hand, and tell us: the linter should read it";
+    unchecked(faults, advice, |what| {
+        format!("Prometheus reads it and the linter does not: {what}")
+    })
 }
 
 /// What the judge has against a text.
@@ -157,11 +186,62 @@ mod tests {
         }
     }
 
+    /// The only fault, which is that a text was not checked: where, and why.
+    fn why_unchecked(reading: &Reading) -> (usize, &str) {
+        let [Fault::Unchecked { at, why, .. }] = &reading.faults[..] else {
+            panic!("{:?}", reading.faults);
+        };
+        (at.start, why)
+    }
+
+    #[test]
+    fn what_is_not_checked_says_so() {
+        let comment = |bytes: usize| format!("a #{}", "x".repeat(bytes - 3));
+        assert_eq!(read(&comment(LENGTH_MAX), false).faults, []);
+        let long = read(&comment(LENGTH_MAX + 1), false);
+        assert_eq!(why_unchecked(&long), (0, "it is longer than 65536 bytes"));
+
+        // Four variables are tried both ways, and of this one a fifth would have to be a metric.
+        let known = "$a + $b + $c + sum($d)";
+        assert_eq!(read(known, true).faults, []);
+        let open = read("$a + $b + $c + $d + sum($e)", true);
+        let (at, why) = why_unchecked(&open);
+        assert!(
+            at > 0 && why.starts_with("more than 4 of its variables"),
+            "{why}"
+        );
+        // A bracket that is not closed is a fault, whatever the variables are.
+        let broken = read("$a + $b + $c + $d + sum($e", true);
+        assert!(matches!(broken.faults[..], [Fault::Unexpected { .. }]));
+    }
+
+    #[test]
+    fn what_our_reader_alone_refuses_is_not_checked() {
+        let what = "`b` stands where an operator should".to_owned();
+        let misplaced = Fault::Misplaced {
+            operand: 0..1,
+            grouping: 2..8,
+        };
+        let faults = unread(vec![
+            misplaced.clone(),
+            Fault::Unexpected { at: 2..3, what },
+        ]);
+        let [first, Fault::Unchecked { at, why, .. }] = &faults[..] else {
+            panic!("{faults:?}");
+        };
+        assert_eq!((first, at), (&misplaced, &(2..3)));
+        assert!(
+            why.starts_with("Prometheus reads it") && why.contains("`b` stands"),
+            "{why}"
+        );
+    }
+
     /// Expressions of all shapes, right ones.
     fn expression() -> impl Strategy<Value = String> {
-        let metric = prop_oneof!["[a-z]{1,3}", Just("a{b=\"c\", d=~\"e|f\"}".to_owned())];
+        // No words of the language, as `nan` and `by` would be.
+        let metric = prop_oneof!["x[a-z]{0,2}", Just("a{b=\"c\", d=~\"e|f\"}".to_owned())];
         let range = prop_oneof![
-            "[a-z]{1,3}\\[5m\\]",
+            "x[a-z]{0,2}\\[5m\\]",
             Just("a{le=\"5\"}[1h] offset 5m".to_owned())
         ];
         let rate = range.prop_map(|range| format!("rate({range})"));
@@ -206,7 +286,7 @@ mod tests {
         #[test]
         fn what_the_judge_takes_our_reader_understands(text in expression()) {
             prop_assert_eq!(verdict(&text), None);
-            let (tree, faults) = tree::parse(&text);
+            let (tree, faults) = parse::parse(&text);
             prop_assert!(faults.is_empty(), "{}: {:?}", text, faults);
             let tree = tree.unwrap();
             prop_assert_eq!(tree.span.clone(), 0..text.len());
@@ -225,7 +305,7 @@ mod tests {
         ]), 1..9)) {
             let text = words.join(" ");
             if verdict(&text).is_none() {
-                let (tree, faults) = tree::parse(&text);
+                let (tree, faults) = parse::parse(&text);
                 prop_assert!(tree.is_some() && faults.is_empty(), "{}: {:?}", text, faults);
             }
         }

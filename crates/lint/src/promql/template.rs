@@ -66,10 +66,10 @@ enum Place {
 }
 
 /// As many undecided variables are tried both ways.
-const EITHER_MAX: usize = 4;
+pub(crate) const EITHER_MAX: usize = 4;
 
-/// All that the text may say, the most likely first. Never empty.
-pub(crate) fn expansions(text: &str) -> Vec<Expanded> {
+/// What the text may say, the most likely first and never nothing; and whether that is all it may say.
+pub(crate) fn expansions(text: &str) -> (Vec<Expanded>, bool) {
     let found: Vec<Token> = tokens(text, true)
         .into_iter()
         .filter(|token| token.kind != Kind::Comment)
@@ -83,10 +83,9 @@ pub(crate) fn expansions(text: &str) -> Vec<Expanded> {
         }
     }
     let open = pieces.iter().filter(|(_, place)| *place == Place::Either);
-    let open = open.count().min(EITHER_MAX);
-    (0..1_usize << open)
-        .map(|choice| expand(text, &pieces, choice))
-        .collect()
+    let open = open.count();
+    let tries = (0..1_usize << open.min(EITHER_MAX)).map(|choice| expand(text, &pieces, choice));
+    (tries.collect(), open <= EITHER_MAX)
 }
 
 fn expand(text: &str, pieces: &[(Range<usize>, Place)], choice: usize) -> Expanded {
@@ -238,16 +237,20 @@ mod tests {
             ("x offset $o", "x offset 5m"),
             ("x{a=~\"b$\"}", "x{a=~\"b$\"}"),
         ] {
-            assert_eq!(expansions(text)[0].text, first);
+            assert_eq!(expansions(text).0[0].text, first);
         }
-        let both: Vec<String> = expansions("sum($m)").into_iter().map(|e| e.text).collect();
+        let (both, all) = expansions("sum($m)");
+        let both: Vec<String> = both.into_iter().map(|e| e.text).collect();
         assert_eq!(both, ["sum(1)", "sum(tpvar)"]);
+        assert!(all);
+        let (some, all) = expansions("$a + $b + $c + $d + $e");
+        assert_eq!((some.len(), all), (16, false));
     }
 
     #[test]
     fn the_way_back_is_exact() {
         let text = "a{b=\"$x\"} + $y + c";
-        let expanded = expansions(text).remove(0);
+        let expanded = expansions(text).0.remove(0);
         assert_eq!(expanded.text, "a{b=\"tpvar\"} + 1 + c");
         let at = |word: &str| {
             let start = expanded.text.find(word).unwrap();

@@ -7,8 +7,8 @@ pub(super) const BAD_FILE: Rule = Rule {
     id: "bad-file",
     severity: Severity::Error,
     title: "the file is no JSON or YAML, or not what it should be",
-    why: "Nothing in it can be checked, and the program that it is for will refuse it, too. Other \
-          documents of the same file are read all the same.",
+    why: "What is broken cannot be checked, and the program that it is for will refuse the file, too. Other \
+          documents and rules of the same file are read all the same.",
     wrong: "groups:\n  - name: latency\n    rules: [",
     right: "groups:\n  - name: latency\n    rules: []",
     check: Check::Reader,
@@ -27,8 +27,9 @@ pub(super) const UNKNOWN_SCHEMA: Rule = Rule {
 pub(super) const UNKNOWN_DIRECTIVE: Rule = Rule {
     id: "unknown-directive",
     severity: Severity::Warning,
-    title: "a comment to the linter names no rule or dialect that exists",
-    why: "It allows nothing, and whoever wrote it believes that it does.",
+    title: "a comment to the linter that says nothing",
+    why: "It names no rule or dialect that exists, or a dialect where it speaks for a part of the file only. \
+          It allows nothing, and whoever wrote it believes that it does.",
     wrong: "groups:\n  - name: a\n    rules:\n      # tokenpath-lint: allow wrong-unti\n      - {record: a:b, expr: up}",
     right: "groups:\n  - name: a\n    rules:\n      # tokenpath-lint: allow wrong-unit\n      - {record: a:b, expr: up}",
     check: Check::Reader,

@@ -17,6 +17,7 @@ mod misplaced_by;
 mod missing_le;
 mod missing_rate;
 mod mixed_buckets;
+mod not_checked;
 mod panel_unit;
 mod parse_error;
 mod quantile_of_non_histogram;
@@ -71,6 +72,7 @@ pub static RULES: &[Rule] = &[
     file::UNKNOWN_SCHEMA,
     file::UNKNOWN_DIRECTIVE,
     parse_error::RULE,
+    not_checked::RULE,
     misplaced_by::RULE,
     unknown_metric::RULE,
     renamed_metric::RULE,
