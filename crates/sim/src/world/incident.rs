@@ -6,8 +6,8 @@ use crate::gpu::GpuFleet;
 
 /// How fast a leak goes: what a busy card has free is gone within an hour.
 const LEAK_BYTES_PER_SECOND: f64 = 2.4e6;
-/// The least that such cards can be told to draw.
-const POWER_CAP_WATTS: f64 = 200.0;
+/// A fifth less than what a card draws that only decodes.
+const POWER_CAP_WATTS: f64 = 400.0;
 
 /// Something that goes wrong in a [`World`](crate::World), and goes on until it is
 /// [ended](crate::World::end_incident).
@@ -28,11 +28,11 @@ pub enum Incident {
     GpuLost,
     /// A second process on the first GPU takes more and more of its memory, until there is none.
     GpuLeak,
-    /// Somebody caps the power of the first GPU.
+    /// Somebody caps the power of all GPUs.
     GpuPowerCap,
     /// The first server that answers requests dies. It comes back empty.
     EngineDown,
-    /// Prompts take eight times as long.
+    /// Prompts take ten times as long.
     SlowPrefill,
     /// All else takes five times as long.
     SlowDecode,
@@ -113,11 +113,13 @@ impl Incident {
             Self::GpuLeak => {
                 "a second process on the first GPU takes the rest of its memory within an hour"
             }
-            Self::GpuPowerCap => "the first GPU may draw 200 W only: it runs at its power limit",
+            Self::GpuPowerCap => {
+                "all GPUs may draw 400 W only: those that decode run at their power limit"
+            }
             Self::EngineDown => {
                 "the first serving engine server dies: no page, its requests are lost"
             }
-            Self::SlowPrefill => "prompts take eight times as long to compute",
+            Self::SlowPrefill => "prompts take ten times as long to compute",
             Self::SlowDecode => "decoding takes five times as long",
             Self::GatewayUnauthorized => "the gateway no longer knows the bearer token: 401",
             Self::GatewayForbidden => "the bearer token lost its right to read metrics: 403",
@@ -136,14 +138,12 @@ impl World {
         }
         match incident {
             Incident::CacheThrash => self.resize_caches(),
-            Incident::GpuHot => self.with_gpus(|gpus| gpus.set_cooling(0, 0.2)),
+            Incident::GpuHot => self.with_gpus(|gpus| gpus.set_cooling(0, 0.12)),
             Incident::Xid => self.with_gpus(|gpus| gpus.report_xid(0, 94)),
             Incident::GpuLeak => {
                 self.with_gpus(|gpus| gpus.set_leak(0, LEAK_BYTES_PER_SECOND));
             }
-            Incident::GpuPowerCap => {
-                self.with_gpus(|gpus| gpus.set_power_limit(0, Some(POWER_CAP_WATTS)));
-            }
+            Incident::GpuPowerCap => self.with_gpus(|gpus| cap(gpus, Some(POWER_CAP_WATTS))),
             Incident::GpuLost => {
                 self.with_gpus(|gpus| {
                     gpus.report_xid(0, 79);
@@ -172,7 +172,7 @@ impl World {
             Incident::GpuHot => self.with_gpus(|gpus| gpus.set_cooling(0, 1.0)),
             Incident::Xid => {}
             Incident::GpuLeak => self.with_gpus(|gpus| gpus.set_leak(0, 0.0)),
-            Incident::GpuPowerCap => self.with_gpus(|gpus| gpus.set_power_limit(0, None)),
+            Incident::GpuPowerCap => self.with_gpus(|gpus| cap(gpus, None)),
             Incident::GpuLost => {
                 self.with_gpus(|gpus| gpus.set_lost(0, false));
                 let _ = self.servers[0].twin.start_engine(0);
@@ -194,7 +194,7 @@ impl World {
     /// Sets how fast the engines are: as their GPUs are, and as incidents have it.
     pub(super) fn set_speeds(&mut self) {
         let prefill = if self.has(Incident::SlowPrefill) {
-            8.0
+            10.0
         } else {
             1.0
         };
@@ -207,13 +207,20 @@ impl World {
         for server in &mut self.servers {
             let engines = server.twin.truth().engines.len();
             let gpus = self.gpus.as_ref();
-            let hot = (first..first + engines)
-                .map(|engine| gpus.map_or(1.0, |gpus| gpus.slowdown(engine)))
-                .fold(1.0, f64::max);
-            first += engines;
+            // The slowest of them keeps the others waiting.
+            let slowest = |slowdown: fn(&GpuFleet, usize) -> f64| {
+                (first..first + engines)
+                    .map(|engine| gpus.map_or(1.0, |gpus| slowdown(gpus, engine)))
+                    .fold(1.0, f64::max)
+            };
             // The factors are finite and positive.
-            let _ = server.twin.slow_prefill(prefill * hot);
-            let _ = server.twin.slow_decode(decode * hot);
+            let _ = server
+                .twin
+                .slow_prefill(prefill * slowest(GpuFleet::slowdown));
+            let _ = server
+                .twin
+                .slow_decode(decode * slowest(GpuFleet::slowdown_of_decoding));
+            first += engines;
         }
     }
 
@@ -296,5 +303,12 @@ impl World {
         self.resize_caches();
         self.set_speeds();
         self.look_at_endpoints();
+    }
+}
+
+/// Lets every GPU draw so much.
+fn cap(gpus: &mut GpuFleet, watts: Option<f64>) {
+    for gpu in 0..gpus.gpus().len() {
+        gpus.set_power_limit(gpu, watts);
     }
 }
