@@ -36,6 +36,8 @@ pub enum Incident {
     SlowPrefill,
     /// All else takes five times as long.
     SlowDecode,
+    /// All else takes fifty times as long.
+    DecodeCrawl,
     /// The gateway no longer knows the token.
     GatewayUnauthorized,
     /// The token may no longer read the gateway's page.
@@ -48,7 +50,7 @@ pub enum Incident {
 
 impl Incident {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::QueueStorm,
         Self::CacheThrash,
         Self::TenantFlood,
@@ -60,6 +62,7 @@ impl Incident {
         Self::EngineDown,
         Self::SlowPrefill,
         Self::SlowDecode,
+        Self::DecodeCrawl,
         Self::GatewayUnauthorized,
         Self::GatewayForbidden,
         Self::GatewayDown,
@@ -89,6 +92,7 @@ impl Incident {
             Self::EngineDown => "engine-down",
             Self::SlowPrefill => "slow-prefill",
             Self::SlowDecode => "slow-decode",
+            Self::DecodeCrawl => "decode-crawl",
             Self::GatewayUnauthorized => "gateway-unauthorized",
             Self::GatewayForbidden => "gateway-forbidden",
             Self::GatewayDown => "gateway-down",
@@ -121,6 +125,9 @@ impl Incident {
             }
             Self::SlowPrefill => "prompts take ten times as long to compute",
             Self::SlowDecode => "decoding takes five times as long",
+            Self::DecodeCrawl => {
+                "decoding takes fifty times as long, as it does out of the host's memory"
+            }
             Self::GatewayUnauthorized => "the gateway no longer knows the bearer token: 401",
             Self::GatewayForbidden => "the bearer token lost its right to read metrics: 403",
             Self::GatewayDown => "the gateway's metrics port answers nothing",
@@ -154,7 +161,9 @@ impl World {
             }
             Incident::EngineDown => self.kill(),
             Incident::QueueStorm | Incident::TenantFlood => self.draw_arrival(),
-            Incident::SlowPrefill | Incident::SlowDecode => self.set_speeds(),
+            Incident::SlowPrefill | Incident::SlowDecode | Incident::DecodeCrawl => {
+                self.set_speeds();
+            }
             Incident::GatewayUnauthorized
             | Incident::GatewayForbidden
             | Incident::GatewayDown
@@ -179,7 +188,9 @@ impl World {
             }
             Incident::EngineDown => self.revive(),
             Incident::QueueStorm | Incident::TenantFlood => self.draw_arrival(),
-            Incident::SlowPrefill | Incident::SlowDecode => self.set_speeds(),
+            Incident::SlowPrefill | Incident::SlowDecode | Incident::DecodeCrawl => {
+                self.set_speeds();
+            }
             Incident::GatewayUnauthorized
             | Incident::GatewayForbidden
             | Incident::GatewayDown
@@ -198,7 +209,9 @@ impl World {
         } else {
             1.0
         };
-        let decode = if self.has(Incident::SlowDecode) {
+        let decode = if self.has(Incident::DecodeCrawl) {
+            50.0
+        } else if self.has(Incident::SlowDecode) {
             5.0
         } else {
             1.0
