@@ -61,16 +61,20 @@ impl Shared {
     }
 
     fn tell(&self, latest: Latest) {
-        let mut state = self.lock();
-        state.latest = latest;
-        state.since = Instant::now();
-        self.changed.notify_all();
+        self.tell_in(&mut self.lock(), latest);
     }
 
     /// Tells a sample, which answers so many of those who asked for one.
     fn tell_sample(&self, sample: Sample, answered: u64) {
-        self.lock().answered = answered;
-        self.tell(Latest::Sample(Arc::new(sample)));
+        let mut state = self.lock();
+        state.answered = answered;
+        self.tell_in(&mut state, Latest::Sample(Arc::new(sample)));
+    }
+
+    fn tell_in(&self, state: &mut State, latest: Latest) {
+        state.latest = latest;
+        state.since = Instant::now();
+        self.changed.notify_all();
     }
 
     /// Waits until the given moment; false if the thread shall stop.
