@@ -1,13 +1,12 @@
 //! `tokenpath demo`: the digital twin and the exporter in one process; nothing else is needed.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use clap::Args;
 use tokenpath_config::{Follower, Loader, Overlay};
-use tokenpath_core::{BoxSource, LabelSet};
-use tokenpath_gpu::GpuSource;
+use tokenpath_core::LabelSet;
 use tokenpath_scrape::runner::Exporter;
 use tokenpath_scrape::server::Probes;
 use tokenpath_sim::vllm::{Layout, Release};
@@ -18,7 +17,7 @@ use tokenpath_sim::{
 
 use crate::cli::Common;
 use crate::configure::{refused, vocabulary};
-use crate::gpu_twin;
+use crate::gpu_twin::GpuTwin;
 use crate::logging;
 use crate::run::Failure;
 use crate::serve::{self, Serving};
@@ -34,7 +33,7 @@ const TOKEN: &str = "TOKENPATH_DEMO_TOKEN";
 
 /// The twin's virtual time before the demo starts, so that its first page has something to show.
 const WARM_UP_SECONDS: f64 = 30.0;
-/// How often the simulated GPUs follow the engines.
+/// How often the simulated GPUs follow the engines, where time passes by itself.
 const GPU_TICK: Duration = Duration::from_millis(250);
 /// The node that the simulated GPUs are in.
 const NODE: &str = "demo-node";
@@ -121,7 +120,19 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         for incident in &arguments.incident {
             world.incident(*incident);
         }
+        let Some(fleet) = world.gpus() else {
+            return Err(Failure::runtime("the simulated world has no GPUs"));
+        };
+        let gpus = Arc::new(GpuTwin::new(NODE, fleet).map_err(Failure::runtime)?);
         let server = WorldServer::new(world).speed(arguments.speed);
+        let server = server.after_advance({
+            let gpus = Arc::clone(&gpus);
+            move |world| {
+                if let Some(fleet) = world.gpus() {
+                    gpus.sample(fleet);
+                }
+            }
+        });
         let running = server.port(arguments.port).bind().await;
         let running = Arc::new(running.map_err(Failure::runtime)?);
         let token = move |name: &str| token.clone().filter(|_| name == TOKEN);
@@ -134,7 +145,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         let equip = equip(&exporter, &probes, None);
         let (_follower, _) = Follower::start(Arc::clone(&exporter), &config, None, equip).await;
         let labels = LabelSet::new([("node", NODE)]);
-        exporter.change(&[], [(gpus(&running)?, gpu_options(&config, &labels))]);
+        exporter.change(&[], [(gpus.source(), gpu_options(&config, &labels))]);
+        tokio::spawn(tick(Arc::downgrade(&running), gpus));
         let serving = Serving::bind(exporter, probes, &config, LISTEN).await?;
         println!("{}", introduction(&serving.url, &running));
         serving.until(serve::stop_signal()?).await;
@@ -237,32 +249,20 @@ fn configuration(running: &RunningWorld) -> String {
     text
 }
 
-/// The simulated GPUs, behind the sampler that reads real ones.
-fn gpus(running: &Arc<RunningWorld>) -> Result<BoxSource, Failure> {
-    let driver = running.with_world(|world| world.gpus().map(gpu_twin::driver));
-    let Some((driver, mut told)) = driver else {
-        return Err(Failure::runtime("the simulated world has no GPUs"));
-    };
-    let source = GpuSource::with_driver(NODE, tokenpath_gpu::Options::default(), driver.clone());
-    let source = source.map_err(Failure::runtime)?;
-    // So that the first page has them.
-    source.wait_first(Duration::from_millis(500));
-    let running = Arc::downgrade(running);
-    tokio::spawn(async move {
-        let mut tick = tokio::time::interval(GPU_TICK);
-        loop {
-            tick.tick().await;
-            let Some(running) = running.upgrade() else {
-                return;
-            };
-            running.with_world(|world| {
-                if let Some(fleet) = world.gpus() {
-                    gpu_twin::follow(&driver, fleet, &mut told);
-                }
-            });
-        }
-    });
-    Ok(BoxSource::new(source))
+/// Shows the GPUs of a world as they are, as long as it runs.
+async fn tick(running: Weak<RunningWorld>, gpus: Arc<GpuTwin>) {
+    let mut tick = tokio::time::interval(GPU_TICK);
+    loop {
+        tick.tick().await;
+        let Some(running) = running.upgrade() else {
+            return;
+        };
+        running.with_world(|world| {
+            if let Some(fleet) = world.gpus() {
+                gpus.follow(fleet);
+            }
+        });
+    }
 }
 
 /// What is where, and what to try.

@@ -1,7 +1,12 @@
 //! The simulated GPUs of a world as a driver: so that the GPU source reads them as it reads real ones.
 
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokenpath_core::BoxSource;
 use tokenpath_gpu::device::{CallError, Identity, Process, ProcessKind, Quantity};
 use tokenpath_gpu::fake::{FakeDriver, FakeGpu};
+use tokenpath_gpu::{GpuSource, Options, StartError};
 use tokenpath_sim::{Gpu, GpuFleet};
 
 /// NVML's bits for what holds the clocks down.
@@ -9,29 +14,67 @@ const GPU_IDLE: u64 = 0x1;
 const SW_POWER_CAP: u64 = 0x4;
 const SW_THERMAL_SLOWDOWN: u64 = 0x20;
 
-/// A driver with as many GPUs as the fleet, and how many XID errors of each were told.
-pub(crate) fn driver(fleet: &GpuFleet) -> (FakeDriver, Vec<usize>) {
-    let driver = FakeDriver::new((0..).zip(fleet.gpus()).map(|(number, gpu)| {
-        let mut fake = FakeGpu::new(number);
-        fake.uuid.clone_from(&gpu.uuid);
-        fake.identity = Identity {
-            name: Some(gpu.name.clone()),
-            pci_bus_id: Some(gpu.pci_bus_id.clone()),
-            architecture: Some("hopper".to_owned()),
-            ..Identity::default()
-        };
-        fake
-    }));
-    let mut told = Vec::new();
-    follow(&driver, fleet, &mut told);
-    (driver, told)
+/// How long whoever lets time pass waits for a sample of the GPUs as of then. The driver is in memory, so a
+/// busy machine is all that takes time.
+const SAMPLE_LIMIT: Duration = Duration::from_secs(5);
+
+/// A driver that shows the GPUs of a world, and the source that reads it.
+#[derive(Debug)]
+pub(crate) struct GpuTwin {
+    driver: FakeDriver,
+    /// How many XID errors of each GPU were told.
+    told: Mutex<Vec<usize>>,
+    source: Arc<GpuSource>,
 }
 
-/// Shows the fleet as it is now. `told` remembers how many XID errors of each GPU were told.
-pub(crate) fn follow(driver: &FakeDriver, fleet: &GpuFleet, told: &mut Vec<usize>) {
+impl GpuTwin {
+    /// The fleet as it is now, on a node of this name, with a sample taken: the first page has it.
+    pub(crate) fn new(node: &str, fleet: &GpuFleet) -> Result<Self, StartError> {
+        let driver = FakeDriver::new((0..).zip(fleet.gpus()).map(|(number, gpu)| {
+            let mut fake = FakeGpu::new(number);
+            fake.uuid.clone_from(&gpu.uuid);
+            fake.identity = Identity {
+                name: Some(gpu.name.clone()),
+                pci_bus_id: Some(gpu.pci_bus_id.clone()),
+                architecture: Some("hopper".to_owned()),
+                ..Identity::default()
+            };
+            fake
+        }));
+        let told = Mutex::default();
+        follow(&driver, fleet, &told);
+        let source = GpuSource::with_driver(node, Options::default(), driver.clone())?;
+        source.wait_first(SAMPLE_LIMIT);
+        Ok(Self {
+            driver,
+            told,
+            source: Arc::new(source),
+        })
+    }
+
+    pub(crate) fn source(&self) -> BoxSource {
+        BoxSource::new(Arc::clone(&self.source))
+    }
+
+    /// Shows the fleet as it is now to whoever samples the driver next.
+    pub(crate) fn follow(&self, fleet: &GpuFleet) {
+        follow(&self.driver, fleet, &self.told);
+    }
+
+    /// Shows the fleet as it is now, and blocks until it was sampled: the next page has it.
+    pub(crate) fn sample(&self, fleet: &GpuFleet) {
+        self.follow(fleet);
+        if !self.source.sample_now(SAMPLE_LIMIT) {
+            tracing::warn!(limit = ?SAMPLE_LIMIT, "no sample of the GPUs in time");
+        }
+    }
+}
+
+fn follow(driver: &FakeDriver, fleet: &GpuFleet, told: &Mutex<Vec<usize>>) {
+    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
     told.resize(fleet.gpus().len(), 0);
     driver.change(|machine| {
-        for ((fake, gpu), told) in machine.gpus.iter_mut().zip(fleet.gpus()).zip(told) {
+        for ((fake, gpu), told) in machine.gpus.iter_mut().zip(fleet.gpus()).zip(&mut *told) {
             show(fake, gpu);
             if let Some(xids) = &mut fake.reading.xids {
                 xids.extend(gpu.xids.iter().skip(*told).map(|xid| xid.code));

@@ -144,6 +144,21 @@ impl Source for BoxSource {
     }
 }
 
+/// A source that somebody else holds, too.
+impl<S: Source> Source for Arc<S> {
+    fn id(&self) -> &SourceId {
+        (**self).id()
+    }
+
+    fn describe(&self) -> &[Arc<Desc>] {
+        (**self).describe()
+    }
+
+    async fn collect(&self, out: &mut Snapshot) -> Result<(), CollectError> {
+        (**self).collect(out).await
+    }
+}
+
 impl fmt::Debug for BoxSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("BoxSource").field(self.id()).finish()

@@ -173,6 +173,11 @@ impl Tracker {
         }
     }
 
+    /// The next sample reads what hardly changes, too.
+    pub(crate) fn expire_standing(&mut self) {
+        self.standing_read = None;
+    }
+
     /// Whether a GPU cannot be read that might be found by opening the driver anew. One that is not
     /// ours to read will not.
     pub(crate) fn any_down(&self) -> bool {

@@ -3,7 +3,8 @@
 //! A driver call may block for ever, and nothing can take a thread back out of it. So all calls are
 //! made by one thread per source, which hands over complete samples; whoever serves a page takes the
 //! newest one and never waits. While the driver hangs that thread is stuck, and no other is started:
-//! readers see the sample grow old. When the driver answers again the thread goes on.
+//! readers see the sample grow old. When the driver answers again the thread goes on. Who knows that
+//! something has changed can ask for a sample out of turn, and waits for it as long as it likes.
 //!
 //! The driver lives on the stack of that thread. A source that is dropped asks the thread to stop and
 //! waits a moment; a thread that is stuck stays behind with its driver, which nobody shuts down or
@@ -39,6 +40,10 @@ struct State {
     latest: Latest,
     /// When `latest` was set.
     since: Instant,
+    /// How many samples were asked for out of turn.
+    asked: u64,
+    /// Of these, how many were asked for before the newest sample was begun.
+    answered: u64,
     stop: bool,
     ended: bool,
 }
@@ -56,7 +61,17 @@ impl Shared {
     }
 
     fn tell(&self, latest: Latest) {
+        self.tell_in(&mut self.lock(), latest);
+    }
+
+    /// Tells a sample, which answers so many of those who asked for one.
+    fn tell_sample(&self, sample: Sample, answered: u64) {
         let mut state = self.lock();
+        state.answered = answered;
+        self.tell_in(&mut state, Latest::Sample(Arc::new(sample)));
+    }
+
+    fn tell_in(&self, state: &mut State, latest: Latest) {
         state.latest = latest;
         state.since = Instant::now();
         self.changed.notify_all();
@@ -64,21 +79,45 @@ impl Shared {
 
     /// Waits until the given moment; false if the thread shall stop.
     fn wait_until(&self, moment: Instant) -> bool {
+        self.wait(moment, |_| false).is_some()
+    }
+
+    /// Waits until the given moment, or until somebody asks for a sample.
+    fn wait_turn(&self, moment: Instant) -> Option<Turn> {
+        let state = self.wait(moment, |state| state.asked > state.answered)?;
+        Some(Turn {
+            asked: state.asked,
+            out_of_turn: state.asked > state.answered,
+        })
+    }
+
+    /// Waits until the given moment or a condition; nothing if the thread shall stop.
+    fn wait(
+        &self,
+        moment: Instant,
+        condition: impl Fn(&State) -> bool,
+    ) -> Option<MutexGuard<'_, State>> {
         let mut state = self.lock();
         while !state.stop {
-            let Some(left) = moment.checked_duration_since(Instant::now()) else {
-                return true;
-            };
-            if left.is_zero() {
-                return true;
+            let left = moment.saturating_duration_since(Instant::now());
+            if left.is_zero() || condition(&state) {
+                return Some(state);
             }
             state = self
                 .changed
                 .wait_timeout(state, left)
                 .map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
         }
-        false
+        None
     }
+}
+
+/// A sample to be taken.
+struct Turn {
+    /// How many samples had been asked for when it was begun.
+    asked: u64,
+    /// Whether somebody waits for it.
+    out_of_turn: bool,
 }
 
 /// A handle of the sampling thread. Dropping it stops the thread, if the driver lets go of it.
@@ -93,6 +132,8 @@ impl Sampler {
             state: Mutex::new(State {
                 latest: Latest::Starting,
                 since: Instant::now(),
+                asked: 0,
+                answered: 0,
                 stop: false,
                 ended: false,
             }),
@@ -114,6 +155,20 @@ impl Sampler {
     /// Waits until there is something to tell, at most so long; true if there is.
     pub(crate) fn wait_first(&self, timeout: Duration) -> bool {
         self.wait_while(timeout, |state| matches!(state.latest, Latest::Starting))
+    }
+
+    /// Asks for a sample and waits for it, at most so long; true if there is one that was begun after
+    /// this call. Of a driver that has failed there is none, and nobody waits.
+    pub(crate) fn sample_now(&self, timeout: Duration) -> bool {
+        let mine = {
+            let mut state = self.shared.lock();
+            state.asked += 1;
+            state.asked
+        };
+        self.shared.changed.notify_all();
+        let failed = |state: &State| matches!(state.latest, Latest::Failed(_) | Latest::Panicked);
+        self.wait_while(timeout, |state| state.answered < mine && !failed(state))
+            && self.shared.lock().answered >= mine
     }
 
     /// Waits while a condition holds, at most so long; true if it does not hold any more.
@@ -207,13 +262,16 @@ impl Thread<'_> {
         self.tracker.begin_session(session);
         let mut next = Instant::now();
         loop {
-            if !self.shared.wait_until(next) {
+            let Some(turn) = self.shared.wait_turn(next) else {
                 return Over::Stop;
+            };
+            if turn.out_of_turn {
+                self.tracker.expire_standing();
             }
             // From now, not from `next`: after a hang there is nothing to catch up on.
             next = Instant::now() + self.options.period;
             match self.tracker.sample(session) {
-                Ok(sample) => self.shared.tell(Latest::Sample(Arc::new(sample))),
+                Ok(sample) => self.shared.tell_sample(sample, turn.asked),
                 Err(End::Gone(error)) => return Over::Gone(DriverError::Gone(error)),
             }
             self.wait = self.options.retry_min;

@@ -103,6 +103,32 @@ impl GpuSource {
         self.sampler.wait_first(timeout)
     }
 
+    /// Takes a sample out of turn, of what hardly changes too, and blocks until it is there, at most so
+    /// long; true if it was begun after this call. For programs that know when something has changed: a
+    /// simulation whose time was let pass, a test. A driver that hangs costs the timeout, one that has
+    /// failed nothing. Real GPUs count too slowly to be asked more often than every 100 ms.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tokenpath_core::Snapshot;
+    /// use tokenpath_gpu::fake::{FakeDriver, FakeGpu};
+    /// use tokenpath_gpu::{GpuSource, Options};
+    ///
+    /// let driver = FakeDriver::new([FakeGpu::new(0)]);
+    /// let gpus = GpuSource::with_driver("twin", Options::default(), driver.clone())?;
+    /// driver.change(|machine| machine.gpus[0].load(0.5, 0.9));
+    /// assert!(gpus.sample_now(Duration::from_secs(5)));
+    ///
+    /// let mut page = Snapshot::new();
+    /// gpus.copy_newest(&mut page).unwrap();
+    /// let labels = [("gpu", "0"), ("uuid", "GPU-00000000-0000-0000-0000-000000000000")];
+    /// assert_eq!(page.value("gpu_compute_utilization_ratio", &labels), Some(0.5));
+    /// # Ok::<(), tokenpath_gpu::StartError>(())
+    /// ```
+    pub fn sample_now(&self, timeout: Duration) -> bool {
+        self.sampler.sample_now(timeout)
+    }
+
     /// Copies what is newest into `out`: [`Source::collect`] without the future.
     ///
     /// # Errors
@@ -171,7 +197,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::device::{CallError, DriverError, Session};
+    use crate::device::{CallError, DriverError, Quantity, Session};
     use crate::fake::{FakeDriver, FakeGpu};
 
     fn options() -> Options {
@@ -234,6 +260,58 @@ mod tests {
         driver.change(|machine| machine.gpus[0].error = Some(CallError::GpuLost));
         becomes(&source, 0.0);
         becomes(&source, 1.0);
+    }
+
+    #[test]
+    fn a_sample_out_of_turn_shows_what_has_just_changed() {
+        let driver = FakeDriver::new([FakeGpu::new(0)]);
+        let options = Options {
+            period: Duration::from_secs(3600),
+            standing_period: Duration::from_secs(3600),
+            ..Options::default()
+        };
+        let source = GpuSource::with_driver("host", options, driver.clone()).unwrap();
+        assert!(source.wait_first(Duration::from_secs(30)));
+        for number in 1..=50 {
+            let watts = f64::from(number);
+            driver.change(|machine| {
+                let reading = &mut machine.gpus[0].reading;
+                reading.numbers.put(Quantity::Power, 1e3 * watts);
+                let standing = reading.standing.as_mut().unwrap();
+                standing.numbers.put(Quantity::PowerLimit, 2e3 * watts);
+            });
+            assert!(source.sample_now(Duration::from_secs(30)));
+            let mut page = Snapshot::new();
+            source.copy_newest(&mut page).unwrap();
+            let labels = [("gpu", "0"), ("uuid", &*FakeGpu::new(0).uuid)];
+            assert_eq!(page.value("gpu_power_watts", &labels), Some(watts));
+            let limit = page.value("gpu_power_limit_watts", &labels);
+            assert_eq!(
+                limit,
+                Some(2.0 * watts),
+                "limits hardly change, but they may have"
+            );
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_a_driver_that_hangs_or_has_failed() {
+        /// Says that it hangs, and does until the sender is gone.
+        struct Hangs(std::sync::mpsc::Receiver<()>);
+        impl Driver for Hangs {
+            fn open(&mut self, _: &mut dyn FnMut(&mut dyn Session)) -> Result<(), DriverError> {
+                let _ = self.0.recv();
+                Err(DriverError::Init(CallError::DriverNotLoaded))
+            }
+        }
+        let (hanging, hung) = std::sync::mpsc::channel();
+        let source = GpuSource::with_driver("host", options(), Hangs(hung)).unwrap();
+        assert!(!source.sample_now(Duration::from_millis(20)));
+        drop(hanging);
+        assert!(source.wait_first(Duration::from_secs(30)));
+        let start = Instant::now();
+        assert!(!source.sample_now(Duration::from_secs(3600)));
+        assert!(start.elapsed() < Duration::from_secs(30));
     }
 
     #[test]

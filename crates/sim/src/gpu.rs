@@ -3,7 +3,8 @@
 //! Computing prompts keeps the tensor cores busy, decoding the memory: an engine that only decodes
 //! shows high memory bandwidth and idle tensor cores. Power follows the load within seconds,
 //! temperature within a minute; above the slowdown temperature the clocks fall, and with them the
-//! engine's speed. There is no driver here: a program that speaks for one reads these numbers.
+//! engine's speed. So they do under a power limit that the load would exceed: a GPU draws just that
+//! for as long as it has work. There is no driver here: a program that speaks for one reads these numbers.
 
 use crate::random::Random;
 use crate::truth::{EngineTruth, Truth};
@@ -18,6 +19,14 @@ const CELSIUS_PER_WATT: f64 = 0.062;
 const OVERSHOOT_CELSIUS_MAX: f64 = 9.0;
 /// Lowest share of the top clock that a hot GPU falls to.
 const CLOCK_SHARE_MIN: f64 = 0.45;
+
+/// Share of the processors that decoding keeps busy.
+const DECODE_SM_ACTIVE: f64 = 0.58;
+/// Watts over rest that computing prompts takes at the top clock, as a share of those that the card may draw:
+/// its tensor cores want more than they get.
+const PROMPT_POWER: f64 = 1.16;
+/// The same of decoding.
+const DECODE_POWER: f64 = 0.66;
 
 /// What the GPUs of a fleet are.
 #[derive(Clone, Debug, PartialEq)]
@@ -170,6 +179,8 @@ pub struct Gpu {
     /// Processes on it.
     pub processes: Vec<GpuProcess>,
     cooling: f64,
+    /// Share of the top clock that heat leaves.
+    cool_share: f64,
     /// Bytes that a second process takes a second, and has taken.
     leak: (f64, f64),
 }
@@ -348,14 +359,26 @@ impl GpuFleet {
         }
     }
 
-    /// How much slower than normal an engine's GPUs are: 1 at full clocks.
+    /// How much slower than normal an engine's GPUs compute prompts: 1 at full clocks.
     #[must_use]
     pub fn slowdown(&self, engine: usize) -> f64 {
+        1.0 / self.clock_share(engine)
+    }
+
+    /// How much slower than normal they decode. That waits for memory, which keeps its clocks: only where the
+    /// processors fall so far that they are what it waits for it takes longer.
+    #[must_use]
+    pub fn slowdown_of_decoding(&self, engine: usize) -> f64 {
+        (DECODE_SM_ACTIVE / self.clock_share(engine)).max(1.0)
+    }
+
+    /// The share of their top clock at which an engine's GPUs run.
+    fn clock_share(&self, engine: usize) -> f64 {
         let per_engine = self.config.per_engine.max(1) as usize;
         let gpus = self.gpus.iter().skip(engine * per_engine).take(per_engine);
         // The slowest of them keeps the others waiting.
-        gpus.map(|gpu| gpu.sm_clock_hertz_max / gpu.sm_clock_hertz)
-            .fold(1.0, f64::max)
+        gpus.map(|gpu| gpu.sm_clock_hertz / gpu.sm_clock_hertz_max)
+            .fold(1.0, f64::min)
     }
 }
 
@@ -412,6 +435,7 @@ impl Gpu {
                 vram_bytes: used,
             }],
             cooling: 1.0,
+            cool_share: 1.0,
             leak: (0.0, 0.0),
         }
     }
@@ -420,7 +444,7 @@ impl Gpu {
         let (prompt, decode) = (load.prompt, load.decode);
         let noise = random.log_normal(1.0, 0.015);
         self.utilization = (prompt + decode).min(1.0);
-        self.sm_active = ((0.94 * prompt + 0.58 * decode) * noise).min(1.0);
+        self.sm_active = ((0.94 * prompt + DECODE_SM_ACTIVE * decode) * noise).min(1.0);
         self.sm_occupancy = 0.38 * prompt + 0.21 * decode;
         self.tensor_active = ((0.61 * prompt + 0.07 * decode) * noise).min(1.0);
         self.dram_active = ((0.34 * prompt + 0.82 * decode) * noise).min(1.0);
@@ -428,14 +452,17 @@ impl Gpu {
         self.kv_usage = load.kv_usage;
         self.dram_bytes += self.dram_active * config.dram_bytes_per_second * seconds;
 
-        let clocks = self.sm_clock_hertz / self.sm_clock_hertz_max;
+        // Watts over rest: at the highest clocks, at those that heat leaves, and at most. Voltage falls with the
+        // clocks, so power falls with their square.
         let span = config.power_limit_watts - config.idle_watts;
-        let wanted = config.idle_watts + span * (1.04 * prompt + 0.66 * decode) * clocks * noise;
-        self.power_throttle = wanted > self.power_limit_watts;
+        let work = span * (PROMPT_POWER * prompt + DECODE_POWER * decode) * noise;
+        let wanted = work * self.cool_share.powi(2);
+        let most = self.power_limit_watts - config.idle_watts;
+        self.power_throttle = wanted > most;
         let before = self.power_watts;
         self.power_watts = approach(
             before,
-            wanted.min(self.power_limit_watts),
+            config.idle_watts + wanted.min(most),
             seconds,
             POWER_SECONDS,
         );
@@ -444,9 +471,9 @@ impl Gpu {
         let heat = self.power_watts * CELSIUS_PER_WATT / self.cooling;
         let settled = config.inlet_celsius + heat;
         // Beyond this the hardware brakes as hard as it must.
-        let most = config.slowdown_celsius + OVERSHOOT_CELSIUS_MAX;
+        let hottest = config.slowdown_celsius + OVERSHOOT_CELSIUS_MAX;
         self.temperature_celsius =
-            approach(self.temperature_celsius, settled, seconds, HEAT_SECONDS).min(most);
+            approach(self.temperature_celsius, settled, seconds, HEAT_SECONDS).min(hottest);
         let memory = config.inlet_celsius + 9.0 + heat * (0.85 + 0.2 * self.dram_active);
         self.memory_temperature_celsius = approach(
             self.memory_temperature_celsius,
@@ -457,13 +484,14 @@ impl Gpu {
 
         let excess = self.temperature_celsius - config.slowdown_celsius;
         self.thermal_throttle = excess > 0.0;
-        let share = (1.0 - 0.06 * excess.max(0.0)).max(CLOCK_SHARE_MIN);
-        self.sm_clock_hertz = self.sm_clock_hertz_max
-            * if self.power_throttle {
-                share.min(0.93)
-            } else {
-                share
-            };
+        self.cool_share = (1.0 - 0.06 * excess.max(0.0)).max(CLOCK_SHARE_MIN);
+        // As fast as the limit allows, which the work then draws for as long as there is any.
+        let capped_share = if self.power_throttle {
+            (most / work).sqrt()
+        } else {
+            1.0
+        };
+        self.sm_clock_hertz = self.sm_clock_hertz_max * self.cool_share.min(capped_share);
         if self.thermal_throttle {
             self.thermal_throttle_seconds += seconds;
         }
@@ -603,20 +631,36 @@ mod tests {
     }
 
     #[test]
-    fn a_capped_gpu_runs_at_its_limit() {
+    fn a_capped_gpu_runs_at_its_limit_while_it_has_work() {
         let mut fleet = GpuFleet::new(GpuConfig::default(), 1, 1);
         let load = GpuLoad {
-            prompt: 0.6,
+            decode: 1.0,
             ..GpuLoad::default()
         };
+        fleet.advance(60.0, &[load]);
+        let free = fleet.gpus()[0].clone();
+        assert!(!free.power_throttle && free.power_watts > 450.0);
         fleet.set_power_limit(0, Some(200.0));
         fleet.set_power_limit(0, Some(1.0));
-        fleet.advance(60.0, &[load]);
-        let gpu = &fleet.gpus()[0];
-        assert!(gpu.power_throttle && gpu.power_watts > 199.0 && gpu.power_watts <= 200.0);
+        for _ in 0..240 {
+            fleet.advance(0.25, &[load]);
+        }
+        for _ in 0..240 {
+            fleet.advance(0.25, &[load]);
+            let gpu = &fleet.gpus()[0];
+            assert!(gpu.power_throttle && (199.0..=200.1).contains(&gpu.power_watts));
+            // With a third of the power for its work it is more than half as fast.
+            let share = gpu.sm_clock_hertz / gpu.sm_clock_hertz_max;
+            assert!((0.5..0.6).contains(&share), "{share}");
+        }
+        assert!((1.6..2.0).contains(&fleet.slowdown(0)));
+        assert!((1.0..1.2).contains(&fleet.slowdown_of_decoding(0)));
+        fleet.advance(60.0, &[]);
+        let resting = &fleet.gpus()[0];
+        assert!(!resting.power_throttle && resting.power_watts < 80.0);
         fleet.set_power_limit(0, None);
         fleet.advance(60.0, &[load]);
-        assert!(fleet.gpus()[0].power_watts > 250.0);
+        assert!(fleet.gpus()[0].power_watts > 450.0);
     }
 
     #[test]

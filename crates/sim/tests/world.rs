@@ -377,6 +377,27 @@ fn slow_phases_are_slow() {
     assert!(mean(&slow, Quantity::Prefill) > 2.0 * mean(&quiet, Quantity::Prefill));
     let (quiet, slow) = compare(Incident::SlowDecode, 30.0);
     assert!(mean(&slow, Quantity::InterToken) > 2.0 * mean(&quiet, Quantity::InterToken));
+    let (_, crawling) = compare(Incident::DecodeCrawl, 30.0);
+    let gaps = |world: &World| engines(world, |e| e.observed(Quantity::InterToken).count() as f64);
+    assert!(gaps(&crawling) < 0.6 * gaps(&slow));
+}
+
+#[test]
+fn a_power_limit_slows_prompts_and_hardly_what_waits_for_memory() {
+    let mean = |world: &World, index: usize, quantity| {
+        let engine = &world.servers()[index].truth().engines[0];
+        engine.observed(quantity).sum() / engine.observed(quantity).count() as f64
+    };
+    let (quiet, capped) = compare(Incident::GpuPowerCap, 60.0);
+    let gpus = capped.gpus().unwrap();
+    assert!(gpus.gpus().iter().all(|gpu| gpu.power_watts < 410.0));
+    let held = |world: &World| world.gpus().unwrap().gpus()[2].power_throttle_seconds;
+    assert!(held(&capped) > 40.0 && held(&quiet) < 1.0);
+    assert!(gpus.gpus()[2].power_watts > 0.95 * gpus.gpus()[2].power_limit_watts);
+    let gap = |world: &World| mean(world, 1, Quantity::InterToken);
+    assert!(gap(&capped) < 1.05 * gap(&quiet));
+    let prompt = |world: &World| mean(world, 0, Quantity::Prefill);
+    assert!(prompt(&capped) > prompt(&quiet));
 }
 
 #[test]

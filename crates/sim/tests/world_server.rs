@@ -230,6 +230,22 @@ async fn ports_may_be_chosen_and_a_taken_one_is_no_obstacle() {
 }
 
 #[tokio::test]
+async fn whoever_follows_has_followed_when_a_step_is_answered() {
+    let world = World::new(WorldConfig::default()).unwrap();
+    let (sender, steps) = std::sync::mpsc::channel();
+    let server = WorldServer::new(world).speed(0.0);
+    let server = server.after_advance(move |world| sender.send(world.now()).unwrap());
+    let running = server.bind().await.unwrap();
+    for (number, (_, address)) in running.addresses().enumerate() {
+        ask(address, "/metrics", "").await;
+        assert!(steps.try_recv().is_err(), "nothing has passed");
+        send("POST", address, "/debug/advance?seconds=15", "").await;
+        assert_eq!(steps.try_recv(), Ok(15.0 * (number + 1) as f64));
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn time_that_stands_still_is_let_pass() {
     let running = frozen(WorldConfig::default(), 5.0).await;
     let now = || running.with_world(|world| world.now());

@@ -6,8 +6,8 @@ use crate::gpu::GpuFleet;
 
 /// How fast a leak goes: what a busy card has free is gone within an hour.
 const LEAK_BYTES_PER_SECOND: f64 = 2.4e6;
-/// The least that such cards can be told to draw.
-const POWER_CAP_WATTS: f64 = 200.0;
+/// A fifth less than what a card draws that only decodes.
+const POWER_CAP_WATTS: f64 = 400.0;
 
 /// Something that goes wrong in a [`World`](crate::World), and goes on until it is
 /// [ended](crate::World::end_incident).
@@ -28,14 +28,16 @@ pub enum Incident {
     GpuLost,
     /// A second process on the first GPU takes more and more of its memory, until there is none.
     GpuLeak,
-    /// Somebody caps the power of the first GPU.
+    /// Somebody caps the power of all GPUs.
     GpuPowerCap,
     /// The first server that answers requests dies. It comes back empty.
     EngineDown,
-    /// Prompts take eight times as long.
+    /// Prompts take ten times as long.
     SlowPrefill,
     /// All else takes five times as long.
     SlowDecode,
+    /// All else takes fifty times as long.
+    DecodeCrawl,
     /// The gateway no longer knows the token.
     GatewayUnauthorized,
     /// The token may no longer read the gateway's page.
@@ -48,7 +50,7 @@ pub enum Incident {
 
 impl Incident {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::QueueStorm,
         Self::CacheThrash,
         Self::TenantFlood,
@@ -60,6 +62,7 @@ impl Incident {
         Self::EngineDown,
         Self::SlowPrefill,
         Self::SlowDecode,
+        Self::DecodeCrawl,
         Self::GatewayUnauthorized,
         Self::GatewayForbidden,
         Self::GatewayDown,
@@ -89,6 +92,7 @@ impl Incident {
             Self::EngineDown => "engine-down",
             Self::SlowPrefill => "slow-prefill",
             Self::SlowDecode => "slow-decode",
+            Self::DecodeCrawl => "decode-crawl",
             Self::GatewayUnauthorized => "gateway-unauthorized",
             Self::GatewayForbidden => "gateway-forbidden",
             Self::GatewayDown => "gateway-down",
@@ -113,12 +117,17 @@ impl Incident {
             Self::GpuLeak => {
                 "a second process on the first GPU takes the rest of its memory within an hour"
             }
-            Self::GpuPowerCap => "the first GPU may draw 200 W only: it runs at its power limit",
+            Self::GpuPowerCap => {
+                "all GPUs may draw 400 W only: those that decode run at their power limit"
+            }
             Self::EngineDown => {
                 "the first serving engine server dies: no page, its requests are lost"
             }
-            Self::SlowPrefill => "prompts take eight times as long to compute",
+            Self::SlowPrefill => "prompts take ten times as long to compute",
             Self::SlowDecode => "decoding takes five times as long",
+            Self::DecodeCrawl => {
+                "decoding takes fifty times as long, as it does out of the host's memory"
+            }
             Self::GatewayUnauthorized => "the gateway no longer knows the bearer token: 401",
             Self::GatewayForbidden => "the bearer token lost its right to read metrics: 403",
             Self::GatewayDown => "the gateway's metrics port answers nothing",
@@ -136,14 +145,12 @@ impl World {
         }
         match incident {
             Incident::CacheThrash => self.resize_caches(),
-            Incident::GpuHot => self.with_gpus(|gpus| gpus.set_cooling(0, 0.2)),
+            Incident::GpuHot => self.with_gpus(|gpus| gpus.set_cooling(0, 0.12)),
             Incident::Xid => self.with_gpus(|gpus| gpus.report_xid(0, 94)),
             Incident::GpuLeak => {
                 self.with_gpus(|gpus| gpus.set_leak(0, LEAK_BYTES_PER_SECOND));
             }
-            Incident::GpuPowerCap => {
-                self.with_gpus(|gpus| gpus.set_power_limit(0, Some(POWER_CAP_WATTS)));
-            }
+            Incident::GpuPowerCap => self.with_gpus(|gpus| cap(gpus, Some(POWER_CAP_WATTS))),
             Incident::GpuLost => {
                 self.with_gpus(|gpus| {
                     gpus.report_xid(0, 79);
@@ -154,7 +161,9 @@ impl World {
             }
             Incident::EngineDown => self.kill(),
             Incident::QueueStorm | Incident::TenantFlood => self.draw_arrival(),
-            Incident::SlowPrefill | Incident::SlowDecode => self.set_speeds(),
+            Incident::SlowPrefill | Incident::SlowDecode | Incident::DecodeCrawl => {
+                self.set_speeds();
+            }
             Incident::GatewayUnauthorized
             | Incident::GatewayForbidden
             | Incident::GatewayDown
@@ -172,14 +181,16 @@ impl World {
             Incident::GpuHot => self.with_gpus(|gpus| gpus.set_cooling(0, 1.0)),
             Incident::Xid => {}
             Incident::GpuLeak => self.with_gpus(|gpus| gpus.set_leak(0, 0.0)),
-            Incident::GpuPowerCap => self.with_gpus(|gpus| gpus.set_power_limit(0, None)),
+            Incident::GpuPowerCap => self.with_gpus(|gpus| cap(gpus, None)),
             Incident::GpuLost => {
                 self.with_gpus(|gpus| gpus.set_lost(0, false));
                 let _ = self.servers[0].twin.start_engine(0);
             }
             Incident::EngineDown => self.revive(),
             Incident::QueueStorm | Incident::TenantFlood => self.draw_arrival(),
-            Incident::SlowPrefill | Incident::SlowDecode => self.set_speeds(),
+            Incident::SlowPrefill | Incident::SlowDecode | Incident::DecodeCrawl => {
+                self.set_speeds();
+            }
             Incident::GatewayUnauthorized
             | Incident::GatewayForbidden
             | Incident::GatewayDown
@@ -194,11 +205,13 @@ impl World {
     /// Sets how fast the engines are: as their GPUs are, and as incidents have it.
     pub(super) fn set_speeds(&mut self) {
         let prefill = if self.has(Incident::SlowPrefill) {
-            8.0
+            10.0
         } else {
             1.0
         };
-        let decode = if self.has(Incident::SlowDecode) {
+        let decode = if self.has(Incident::DecodeCrawl) {
+            50.0
+        } else if self.has(Incident::SlowDecode) {
             5.0
         } else {
             1.0
@@ -207,13 +220,20 @@ impl World {
         for server in &mut self.servers {
             let engines = server.twin.truth().engines.len();
             let gpus = self.gpus.as_ref();
-            let hot = (first..first + engines)
-                .map(|engine| gpus.map_or(1.0, |gpus| gpus.slowdown(engine)))
-                .fold(1.0, f64::max);
-            first += engines;
+            // The slowest of them keeps the others waiting.
+            let slowest = |slowdown: fn(&GpuFleet, usize) -> f64| {
+                (first..first + engines)
+                    .map(|engine| gpus.map_or(1.0, |gpus| slowdown(gpus, engine)))
+                    .fold(1.0, f64::max)
+            };
             // The factors are finite and positive.
-            let _ = server.twin.slow_prefill(prefill * hot);
-            let _ = server.twin.slow_decode(decode * hot);
+            let _ = server
+                .twin
+                .slow_prefill(prefill * slowest(GpuFleet::slowdown));
+            let _ = server
+                .twin
+                .slow_decode(decode * slowest(GpuFleet::slowdown_of_decoding));
+            first += engines;
         }
     }
 
@@ -296,5 +316,12 @@ impl World {
         self.resize_caches();
         self.set_speeds();
         self.look_at_endpoints();
+    }
+}
+
+/// Lets every GPU draw so much.
+fn cap(gpus: &mut GpuFleet, watts: Option<f64>) {
+    for gpu in 0..gpus.gpus().len() {
+        gpus.set_power_limit(gpu, watts);
     }
 }

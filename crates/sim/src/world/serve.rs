@@ -1,5 +1,6 @@
 //! A world behind real sockets: one for each engine server, for Limitador, for the gateway.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -50,6 +51,7 @@ pub enum Part {
 pub struct WorldServer {
     world: World,
     speed: f64,
+    follower: Option<Follower>,
     ip: IpAddr,
     port: u16,
 }
@@ -61,6 +63,7 @@ impl WorldServer {
         Self {
             world,
             speed: 1.0,
+            follower: None,
             ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 0,
         }
@@ -71,6 +74,14 @@ impl WorldServer {
     #[must_use]
     pub fn speed(mut self, speed: f64) -> Self {
         self.speed = speed;
+        self
+    }
+
+    /// Calls `follow` whenever time was let pass by `POST /debug/advance`, before that is answered: so that
+    /// what shows the world elsewhere shows it as of then. All pages wait meanwhile.
+    #[must_use]
+    pub fn after_advance(mut self, follow: impl Fn(&World) + Send + Sync + 'static) -> Self {
+        self.follower = Some(Follower(Arc::new(follow)));
         self
     }
 
@@ -107,6 +118,7 @@ impl WorldServer {
         for (number, part) in (0..).zip(parts) {
             let site = Arc::new(PartSite {
                 shared: Arc::clone(&shared),
+                follower: self.follower.clone(),
                 part,
             });
             let wanted = match self.port {
@@ -168,8 +180,19 @@ impl Passes for World {
     }
 }
 
+/// Who is told that time was let pass.
+#[derive(Clone)]
+struct Follower(Arc<dyn Fn(&World) + Send + Sync>);
+
+impl fmt::Debug for Follower {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Follower")
+    }
+}
+
 struct PartSite {
     shared: Arc<Clocked<World>>,
+    follower: Option<Follower>,
     part: Part,
 }
 
@@ -185,6 +208,9 @@ impl Site for PartSite {
             return Some(match seconds {
                 Some(seconds) => {
                     world.advance(seconds);
+                    if let Some(Follower(follow)) = &self.follower {
+                        follow(world);
+                    }
                     empty(StatusCode::NO_CONTENT)
                 }
                 None => respond(

@@ -86,16 +86,15 @@ impl<'a> Recorder<'a> {
         let (mut demo, page, twin) = self.start(incident)?;
         let mut recorded = Recorded::new();
         let steps = minutes * 60 / STEP;
+        let mut readings = Vec::new();
         for step in 0..=steps {
             let answer = http::get(page, "/metrics", &[])?;
             ensure!(answer.status == 200, "{}: {}", answer.status, answer.body);
-            let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
+            readings.push(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64());
             let at = usize::try_from(step)?;
             for (series, value) in self.samples(&answer.body) {
-                // promtool's clock begins at 0: a moment keeps the age that it has for the exporter.
-                #[expect(clippy::cast_precision_loss, reason = "an hour or two in seconds")]
                 let value = if series.contains("_timestamp_seconds{") {
-                    value - now + (step * STEP) as f64
+                    in_steps(value, &readings)
                 } else {
                     value
                 };
@@ -105,11 +104,6 @@ impl<'a> Recorder<'a> {
             }
             let passed = http::post(twin, &format!("/debug/advance?seconds={STEP}"))?;
             ensure!(passed.status == 204, "{}: {}", passed.status, passed.body);
-            // The demo samples its GPUs four times a second by the clock on the wall. Heat builds up slowly:
-            // each page waits for a new sample, or a fast machine would see three in twenty minutes.
-            if incident == Some("gpu-hot") {
-                std::thread::sleep(Duration::from_millis(300));
-            }
             demo.is_alive()?;
         }
         demo.terminate(Duration::from_secs(30))?;
@@ -189,6 +183,16 @@ impl<'a> Recorder<'a> {
     }
 }
 
+/// A moment of the exporter's clock in the demo's time, which promtool's clock follows: that of the first reading
+/// that can have known it. What lies ahead is as far ahead of the last one.
+fn in_steps(moment: f64, readings: &[f64]) -> f64 {
+    let step = readings.partition_point(|reading| *reading < moment);
+    let ahead = readings.last().map_or(0.0, |last| (moment - last).max(0.0));
+    #[expect(clippy::cast_precision_loss, reason = "an hour or two in seconds")]
+    let at = (step.min(readings.len().saturating_sub(1)) as u64 * STEP) as f64;
+    at + ahead
+}
+
 /// The groups of rule files: those that record before those that read what was recorded.
 fn groups(files: &[PathBuf]) -> Vec<String> {
     let mut files: Vec<&PathBuf> = files.iter().collect();
@@ -224,6 +228,21 @@ fn difference(said: &str, fires: &BTreeSet<String>) -> String {
 #[cfg(test)]
 mod unit {
     use super::*;
+
+    #[test]
+    fn moments_are_those_of_the_reading_that_first_knew_them() {
+        let readings = [1000.0, 1000.5, 1001.5];
+        for (moment, at) in [
+            (7.0, 0.0),
+            (1000.0, 0.0),
+            (1000.1, 30.0),
+            (1000.5, 30.0),
+            (1001.0, 60.0),
+            (1101.5, 160.0),
+        ] {
+            assert!((in_steps(moment, &readings) - at).abs() < 1e-9, "{moment}");
+        }
+    }
 
     #[test]
     fn what_differs_is_told_in_words() {
