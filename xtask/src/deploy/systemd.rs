@@ -1,4 +1,4 @@
-//! The systemd units: verified and rated by systemd-analyze, in a root of their own.
+//! The systemd units: verified, rated and enabled, in a root of their own.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -73,6 +73,36 @@ pub(super) fn run(programs: &Programs, report: &mut Report) {
             passed(ratings.join(", "))
         },
     );
+    report.check("systemctl enables each, so that it starts at boot", || {
+        if !tools::is_installed("systemctl") {
+            return Ok(Verdict::Skipped("please install systemd".to_owned()));
+        }
+        let mut faults = Vec::new();
+        for unit in &units {
+            faults.extend(enable_fault(&root, unit)?);
+        }
+        none(faults, format!("{} units", units.len()))
+    });
+}
+
+/// Enables an installed unit as README.md says. systemctl does so without a word, and with success,
+/// where a unit has no `[Install]`; a drop-in's does not count.
+fn enable_fault(root: &Path, unit: &str) -> Result<Option<String>> {
+    let systemctl = |verb: &str| {
+        Command::new("systemctl")
+            .arg(format!("--root={}", root.display()))
+            .args([verb, unit])
+            .output()
+    };
+    let enabled = systemctl("enable")?;
+    ensure!(
+        enabled.status.success(),
+        "{unit}: {}",
+        String::from_utf8_lossy(&enabled.stderr).trim()
+    );
+    let state = String::from_utf8(systemctl("is-enabled")?.stdout)?;
+    let state = state.trim();
+    Ok((state != "enabled").then(|| format!("{unit} is {state} after `systemctl enable`")))
 }
 
 fn commands(folder: &Path, programs: &Programs) -> Result<Verdict> {
