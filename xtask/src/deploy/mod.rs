@@ -1,6 +1,7 @@
 //! `cargo xtask deploy`: what `deploy/` ships, as far as it can be held against something without a
 //! cluster or a container engine. `--write` writes what is generated.
 
+mod alertmanager;
 mod compose;
 mod generated;
 mod image;
