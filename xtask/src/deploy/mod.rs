@@ -6,6 +6,7 @@ mod compose;
 mod generated;
 mod image;
 mod manifests;
+mod pages;
 mod programs;
 mod systemd;
 
@@ -37,6 +38,7 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<()> {
     compose::run(&programs, checkers.clone(), report);
     image::run(&programs, checkers, report);
     systemd::run(&programs, report);
+    pages::run(&programs, report);
     Ok(())
 }
 
