@@ -73,20 +73,17 @@ pub(super) fn run(programs: &Programs, checkers: Checkers<'_>, report: &mut Repo
     report.check("Prometheus asks each exporter where it listens", || {
         targets(&folder, &services)
     });
+    report.check("Prometheus keeps what the rules look back to", || {
+        retention(&services)
+    });
     report.check(
-        "promtool takes Prometheus' configuration, with SCRAPE_INTERVAL in it",
+        "promtool takes Prometheus' configuration, with what .env says in it",
         || match tools::prometheus() {
             Ok(()) => prometheus(&services),
             Err(why) => Ok(Verdict::Skipped(why)),
         },
     );
-    report.check(
-        "amtool takes Alertmanager's configuration, its alerts exist",
-        || match tools::alertmanager() {
-            Ok(()) => alertmanager(&folder),
-            Err(why) => Ok(Verdict::Skipped(why)),
-        },
-    );
+    super::alertmanager::run(&folder, report);
     report.check("Grafana finds its data source and dashboards", || {
         grafana(&folder, &services)
     });
@@ -109,6 +106,10 @@ fn variables(folder: &Path, services: &BTreeMap<&str, &Value>) -> Result<Verdict
         let (name, default) = inside
             .split_once(":-")
             .ok_or_else(|| format!("${{{inside}}} has no default"))?;
+        // The example starts something; without it nothing is.
+        if name == "COMPOSE_PROFILES" && default.is_empty() {
+            continue;
+        }
         asked.entry(name).or_default().insert(default);
     }
     let said: BTreeMap<&str, &str> = example
@@ -275,7 +276,8 @@ fn others(services: &BTreeMap<&str, &Value>) -> Result<Verdict> {
     )
 }
 
-/// `names: [x], type: A, port: N` of Prometheus against the command lines.
+/// `names: [x], type: A, port: N` of Prometheus against the command lines, and the targets of profiles
+/// against both: an exporter that has crashed has no name, and must be a target still.
 fn targets(folder: &Path, services: &BTreeMap<&str, &Value>) -> Result<Verdict> {
     let config = std::fs::read_to_string(folder.join("prometheus/prometheus.yml"))?;
     let mut asked = BTreeMap::new();
@@ -299,6 +301,20 @@ fn targets(folder: &Path, services: &BTreeMap<&str, &Value>) -> Result<Verdict> 
         asked == listening,
         "it asks {asked:?}; there are {listening:?}"
     );
+    let told = std::fs::read_to_string(folder.join("prometheus/targets.yml"))?;
+    let told: BTreeSet<&str> = told.lines().filter(|line| !line.starts_with('#')).collect();
+    let mut wanted = BTreeSet::new();
+    for (name, port) in &listening {
+        for profile in texts(services[name], "/profiles") {
+            wanted.insert(format!(
+                "- targets: [\"{name}:{port}\"] # profile {profile}"
+            ));
+        }
+    }
+    ensure!(
+        told == wanted.iter().map(String::as_str).collect(),
+        "targets.yml has {told:?}; there are {wanted:?}"
+    );
     let jobs = config.matches("dns_sd_configs:").count();
     ensure!(
         config.matches("honor_labels: true").count() == jobs,
@@ -311,30 +327,35 @@ fn targets(folder: &Path, services: &BTreeMap<&str, &Value>) -> Result<Verdict> 
 fn prometheus(services: &BTreeMap<&str, &Value>) -> Result<Verdict> {
     let service = services.get("prometheus").ok_or("no service prometheus")?;
     let script = texts(service, "/command").concat();
-    let sed = script.lines().next().unwrap_or_default();
-    let folder = cargo::target_folder().join("deploy");
+    let (before, _) = script
+        .split_once("exec prometheus")
+        .ok_or("it does not end in `exec prometheus`")?;
+    let folder = cargo::target_folder().join("deploy/prometheus");
     std::fs::create_dir_all(&folder)?;
     let made = folder.join("prometheus.yml");
     let root = cargo::root();
-    // `config` prints a dollar as two.
-    let sed = sed
-        .replace("$$", "$")
-        .replace(
-            "/etc/prometheus/prometheus.yml",
-            &root
-                .join("deploy/compose/prometheus/prometheus.yml")
-                .to_string_lossy(),
+    let of_stack = root.join("deploy/compose/prometheus");
+    let here = |text: &str| {
+        text.replace(
+            "/etc/prometheus/rules",
+            &root.join("monitoring/rules").to_string_lossy(),
         )
-        .replace("/tmp/prometheus.yml", &made.to_string_lossy());
+        .replace("/etc/prometheus", &of_stack.to_string_lossy())
+        .replace("/tmp", &folder.to_string_lossy())
+    };
+    // `config` prints a dollar as two.
     said(
         Command::new("sh")
-            .args(["-euc", &sed])
-            .env("SCRAPE_INTERVAL", "7s"),
+            .args(["-euc", &here(&before.replace("$$", "$"))])
+            .env("SCRAPE_INTERVAL", "7s")
+            .env("PROFILES", "vllm,gpu"),
     )?;
-    let config = std::fs::read_to_string(&made)?.replace(
-        "/etc/prometheus/rules",
-        &root.join("monitoring/rules").to_string_lossy(),
+    let targets = std::fs::read_to_string(folder.join("targets.yml"))?;
+    ensure!(
+        targets.lines().count() == 2 && targets.contains("gpu-exporter:"),
+        "of the profiles vllm and gpu come the targets\n{targets}"
     );
+    let config = here(&std::fs::read_to_string(&made)?);
     ensure!(
         config.matches("interval: 7s").count() == 2 && !config.contains("interval: 15s\n  e"),
         "SCRAPE_INTERVAL did not come in:\n{config}"
@@ -345,7 +366,8 @@ fn prometheus(services: &BTreeMap<&str, &Value>) -> Result<Verdict> {
             .args(["check", "config"])
             .arg(&made),
     )?;
-    let rules = files(&root.join("monitoring/rules"), "yml")?.len();
+    // Those of monitoring/, and the stack's own.
+    let rules = files(&root.join("monitoring/rules"), "yml")?.len() + 1;
     ensure!(
         told.matches("rules found").count() == rules,
         "not all of {rules} rule files were found:\n{told}"
@@ -353,38 +375,33 @@ fn prometheus(services: &BTreeMap<&str, &Value>) -> Result<Verdict> {
     passed(format!("{rules} rule files"))
 }
 
-fn alertmanager(folder: &Path) -> Result<Verdict> {
-    let file = folder.join("alertmanager/alertmanager.yml");
-    said(Command::new("amtool").arg("check-config").arg(&file))?;
-    let mut alerts = BTreeSet::new();
+/// The default of `PROMETHEUS_RETENTION` against the longest `[Nd]` of a rule.
+fn retention(services: &BTreeMap<&str, &Value>) -> Result<Verdict> {
+    let prometheus = services.get("prometheus").ok_or("no service prometheus")?;
+    let kept = text(prometheus, "/environment/RETENTION");
+    let kept: u64 = kept
+        .strip_suffix('d')
+        .ok_or_else(|| format!("{kept:?} are not days"))?
+        .parse()?;
+    let mut longest = 0;
     for rules in files(&cargo::root().join("monitoring/rules"), "yml")? {
-        for line in std::fs::read_to_string(rules)?.lines() {
-            if let Some(name) = line.trim().strip_prefix("- alert: ") {
-                alerts.insert(name.to_owned());
-            }
-        }
+        longest = longest.max(days_back(&std::fs::read_to_string(rules)?));
     }
-    let config = std::fs::read_to_string(&file)?;
-    let named: BTreeSet<&str> = config
-        .lines()
-        .filter_map(|line| line.split_once("[alertname ")?.1.strip_suffix(']'))
-        .flat_map(|matcher| {
-            matcher
-                .trim_start_matches(['=', '~', ' '])
-                .split(['|', '"'])
-        })
-        .filter(|name| !name.is_empty())
-        .collect();
-    ensure!(!named.is_empty(), "no alert is named");
-    let faults = named
-        .iter()
-        .filter(|name| !alerts.contains(**name))
-        .map(|name| format!("there is no alert {name}"))
-        .collect();
-    none(
-        faults,
-        format!("{} of {} alerts are named", named.len(), alerts.len()),
-    )
+    ensure!(longest > 0, "no rule looks back a day");
+    ensure!(
+        kept > longest,
+        "{kept} days are kept, a rule looks {longest} days back"
+    );
+    passed(format!("{kept} days, for {longest}"))
+}
+
+/// The longest range of days in expressions.
+fn days_back(rules: &str) -> u64 {
+    rules
+        .split('[')
+        .filter_map(|rest| rest.split_once("d]")?.0.parse().ok())
+        .max()
+        .unwrap_or_default()
 }
 
 fn grafana(folder: &Path, services: &BTreeMap<&str, &Value>) -> Result<Verdict> {
@@ -394,6 +411,12 @@ fn grafana(folder: &Path, services: &BTreeMap<&str, &Value>) -> Result<Verdict> 
     ensure!(
         source.contains("url: http://prometheus:9090\n") && services.contains_key("prometheus"),
         "its data source is not the service prometheus"
+    );
+    // What `$__rate_interval` is made of; Grafana puts its environment in.
+    ensure!(
+        source.contains("timeInterval: $SCRAPE_INTERVAL\n")
+            && grafana.pointer("/environment/SCRAPE_INTERVAL").is_some(),
+        "its data source does not know how often Prometheus reads"
     );
     let provider = std::fs::read_to_string(provisioning.join("dashboards/tokenpath.yml"))?;
     let path = provider
@@ -415,4 +438,15 @@ fn grafana(folder: &Path, services: &BTreeMap<&str, &Value>) -> Result<Verdict> 
         .any(|file| format!("{path}/{}", name_of(file)) == home);
     ensure!(is_there, "there is no {home}");
     passed(format!("{} dashboards", dashboards.len()))
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    #[test]
+    fn the_longest_range_is_found() {
+        assert_eq!(days_back("a[5m] / b[3d]\n- c[30d] and d[6h] e[ad]"), 30);
+        assert_eq!(days_back("a[5m]"), 0);
+    }
 }

@@ -1,10 +1,12 @@
 //! `cargo xtask deploy`: what `deploy/` ships, as far as it can be held against something without a
 //! cluster or a container engine. `--write` writes what is generated.
 
+mod alertmanager;
 mod compose;
 mod generated;
 mod image;
 mod manifests;
+mod pages;
 mod programs;
 mod systemd;
 
@@ -36,6 +38,7 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<()> {
     compose::run(&programs, checkers.clone(), report);
     image::run(&programs, checkers, report);
     systemd::run(&programs, report);
+    pages::run(&programs, report);
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The systemd units: verified and rated by systemd-analyze, in a root of their own.
+//! The systemd units: verified, rated and enabled, in a root of their own.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -73,6 +73,102 @@ pub(super) fn run(programs: &Programs, report: &mut Report) {
             passed(ratings.join(", "))
         },
     );
+    report.check("systemctl enables each, so that it starts at boot", || {
+        if !tools::is_installed("systemctl") {
+            return Ok(Verdict::Skipped("please install systemd".to_owned()));
+        }
+        let mut faults = Vec::new();
+        for unit in &units {
+            faults.extend(enable_fault(&root, unit)?);
+        }
+        none(faults, format!("{} units", units.len()))
+    });
+    report.check(
+        "the commands of README.md install and enable a unit",
+        || {
+            if !tools::is_installed("systemctl") {
+                return Ok(Verdict::Skipped("please install systemd".to_owned()));
+            }
+            as_told(programs)
+        },
+    );
+}
+
+/// Runs the commands of README.md in a root of their own, and looks whether all is there that its unit needs.
+fn as_told(programs: &Programs) -> Result<Verdict> {
+    let page = std::fs::read_to_string(cargo::root().join("deploy/README.md"))?;
+    let commands = page
+        .split_once("\n## systemd\n")
+        .and_then(|(_, rest)| rest.split_once("```sh\n")?.1.split_once("```"))
+        .map(|(commands, _)| commands)
+        .ok_or("README.md has no commands for systemd")?;
+    let root = cargo::target_folder().join("deploy/systemd-as-told");
+    if root.exists() {
+        std::fs::remove_dir_all(&root)?;
+    }
+    for there in ["usr/local/bin", "etc/systemd/system"] {
+        std::fs::create_dir_all(root.join(there))?;
+    }
+    let inside = |path: &str| root.join(path.trim_start_matches('/'));
+    let mut enabled = None;
+    for line in commands.lines() {
+        if let Some(arguments) = line.strip_prefix("install ") {
+            let words = arguments.split(' ').map(|word| match word {
+                built if built.starts_with("target/release/") => programs
+                    .folder
+                    .join(built.trim_start_matches("target/release/")),
+                path if path.starts_with('/') => inside(path),
+                other => PathBuf::from(other),
+            });
+            said(
+                Command::new("install")
+                    .current_dir(cargo::root())
+                    .args(words),
+            )?;
+        } else if let Some(unit) = line.strip_prefix("systemctl enable --now ") {
+            enabled = Some(format!("{unit}.service"));
+        } else {
+            ensure!(
+                line == "systemctl daemon-reload",
+                "nothing is known about {line:?}"
+            );
+        }
+    }
+    let unit = enabled.ok_or("no unit is enabled")?;
+    let mut faults: Vec<String> = enable_fault(&root, &unit)?.into_iter().collect();
+    let text = std::fs::read_to_string(root.join("etc/systemd/system").join(&unit))?;
+    let needed = text.lines().filter_map(|line| {
+        let value = line
+            .strip_prefix("EnvironmentFile=-")
+            .or_else(|| line.strip_prefix("ExecStart="))?;
+        value.split(' ').next()
+    });
+    for path in needed.chain(["/etc/systemd/system/tokenpath-.service.d/hardening.conf"]) {
+        if !inside(path).is_file() {
+            faults.push(format!("{unit} needs {path}, which is not installed"));
+        }
+    }
+    none(faults, unit)
+}
+
+/// Enables an installed unit as README.md says. systemctl does so without a word, and with success,
+/// where a unit has no `[Install]`; a drop-in's does not count.
+fn enable_fault(root: &Path, unit: &str) -> Result<Option<String>> {
+    let systemctl = |verb: &str| {
+        Command::new("systemctl")
+            .arg(format!("--root={}", root.display()))
+            .args([verb, unit])
+            .output()
+    };
+    let enabled = systemctl("enable")?;
+    ensure!(
+        enabled.status.success(),
+        "{unit}: {}",
+        String::from_utf8_lossy(&enabled.stderr).trim()
+    );
+    let state = String::from_utf8(systemctl("is-enabled")?.stdout)?;
+    let state = state.trim();
+    Ok((state != "enabled").then(|| format!("{unit} is {state} after `systemctl enable`")))
 }
 
 fn commands(folder: &Path, programs: &Programs) -> Result<Verdict> {

@@ -40,10 +40,18 @@ pub(super) fn complete(builds: &[Build]) -> Result<Verdict> {
             faults.push(format!("{stem}: {there} rules of {wanted}"));
         }
     }
-    for kind in ["ServiceMonitor", "PodMonitor", "PrometheusRule"] {
-        for object in all.of_kind(kind) {
-            if text(object, "/metadata/labels/release").is_empty() {
-                faults.push(format!("{} has no label `release`", title(object)));
+    // What is applied beside kube-prometheus-stack: its Prometheus looks past what lacks its label.
+    let beside = builds.iter().filter(|build| build.name == "sidecar");
+    for build in beside.chain([all]) {
+        for kind in ["ServiceMonitor", "PodMonitor", "PrometheusRule"] {
+            for object in build.of_kind(kind) {
+                if text(object, "/metadata/labels/release") != "kube-prometheus-stack" {
+                    faults.push(format!(
+                        "{}: {} has no label `release`",
+                        build.name,
+                        title(object)
+                    ));
+                }
             }
         }
     }

@@ -21,7 +21,7 @@ use crate::tools;
 use complete::complete;
 use containers::{containers, ours};
 use objects::{Build, title};
-use references::{honored, references, walls};
+use references::{honored, out_of_sight, references, walls};
 
 /// What somebody may apply.
 const BUILDS: [&str; 8] = [
@@ -127,6 +127,10 @@ pub(super) fn run(programs: &Programs, checkers: Checkers<'_>, report: &mut Repo
             none(each(&|build| walls(build, &discovery)), "")
         },
     );
+    report.check("a pod that falls sick stays a target", || {
+        let seen = format!("{} discoveries", discovery.len());
+        none(out_of_sight(&discovery), seen)
+    });
     report.check("the fleet reader's configuration is valid", || {
         said(
             Command::new(programs.folder.join("tokenpath"))

@@ -173,6 +173,32 @@ pub(super) fn walls(build: &Build, discovery: &[Value]) -> Vec<String> {
     faults
 }
 
+/// Discoveries that lose sight of a pod when it is sick. A pod that fails its readiness probe is the one
+/// whose `tokenpath_source_up` must be 0; as no target it has none, and no alert fires. What has not begun
+/// or has ended is another matter.
+pub(super) fn out_of_sight(discovery: &[Value]) -> Vec<String> {
+    let is_on = |filter: &Value, label: &str| {
+        text(filter, "/label") == format!("__meta_kubernetes_pod_{label}")
+    };
+    let mut faults = Vec::new();
+    for found in discovery {
+        let name = text(found, "/kubernetes/selector");
+        let kept = list(found, "/keep");
+        if kept
+            .iter()
+            .chain(list(found, "/drop"))
+            .any(|filter| is_on(filter, "ready"))
+        {
+            faults.push(format!("{name}: a pod that is not ready is no target"));
+        }
+        let runs = |filter: &Value| is_on(filter, "phase") && text(filter, "/matches") == "Running";
+        if !kept.iter().any(runs) {
+            faults.push(format!("{name}: a pod that does not run yet is a target"));
+        }
+    }
+    faults
+}
+
 /// Without `honorLabels` a page's `namespace` or `pod` would be renamed by those of the scrape.
 pub(super) fn honored(build: &Build) -> Vec<String> {
     let mut faults = Vec::new();
@@ -237,6 +263,24 @@ mod unit {
             ]
         );
         assert_eq!(honored(&faulty), ["ServiceMonitor m", "PodMonitor m"]);
+    }
+
+    #[test]
+    fn a_discovery_that_drops_sick_pods_or_keeps_pending_ones_is_found() {
+        let of = |keep: Value| serde_json::json!([{"kubernetes": {"selector": "a"}, "keep": keep}]);
+        let running =
+            serde_json::json!({"label": "__meta_kubernetes_pod_phase", "matches": "Running"});
+        let ready = serde_json::json!({"label": "__meta_kubernetes_pod_ready", "matches": "true"});
+        let faults = |keep: Value| out_of_sight(list(&of(keep), ""));
+        assert_eq!(faults(serde_json::json!([running])), [""; 0]);
+        assert_eq!(
+            faults(serde_json::json!([running, ready])),
+            ["a: a pod that is not ready is no target"]
+        );
+        assert_eq!(
+            faults(serde_json::json!([])),
+            ["a: a pod that does not run yet is a target"]
+        );
     }
 
     #[test]
