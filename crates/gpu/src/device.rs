@@ -223,7 +223,8 @@ pub struct MigDevice {
     pub uuid: String,
     /// For instance `1g.18gb`.
     pub profile: Option<String>,
-    /// Memory and counters of the GPU instance.
+    /// Memory and counters of the GPU instance, which its compute instances share, and the
+    /// multiprocessors of this compute instance alone.
     pub numbers: Numbers,
 }
 

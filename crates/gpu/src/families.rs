@@ -254,7 +254,7 @@ families! {
     MigVramReserved "gpu_mig_vram_reserved_bytes" Gauge Bytes ["gpu", "uuid", "mig"]
         "Memory of the GPU instance reserved for the driver and firmware."
     MigMultiprocessors "gpu_mig_multiprocessors" Gauge None ["gpu", "uuid", "mig"]
-        "Multiprocessors of the GPU instance."
+        "Multiprocessors of the compute instances in a GPU instance, together."
     MigMemoryBandwidth "gpu_mig_memory_bandwidth_utilization_ratio" Gauge Ratio ["gpu", "uuid", "mig"]
         "As gpu_memory_bandwidth_utilization_ratio, for a GPU instance."
     MigSmActive "gpu_mig_sm_active_ratio" Gauge Ratio ["gpu", "uuid", "mig"]
@@ -472,7 +472,7 @@ pub const MIG_ROWS: &[Row] = rows! {
     MemoryTotal => MigVramTotal [] Scale::Same, "nvmlDeviceGetMemoryInfo_v2 of the MIG device: total";
     MemoryFree => MigVramFree [] Scale::Same, "nvmlDeviceGetMemoryInfo_v2 of the MIG device: free";
     MemoryReserved => MigVramReserved [] Scale::Same, "nvmlDeviceGetMemoryInfo_v2 of the MIG device: reserved";
-    Multiprocessors => MigMultiprocessors [] Scale::Same, "nvmlDeviceGetAttributes_v2: multiprocessorCount";
+    Multiprocessors => MigMultiprocessors [] Scale::Same, "nvmlDeviceGetAttributes_v2: multiprocessorCount, summed over the compute instances";
     GpmDramBandwidth => MigMemoryBandwidth [] Scale::PERCENT, "GPM DRAM_BW_UTIL (10) of the instance";
     GpmSmActive => MigSmActive [] Scale::PERCENT, "GPM SM_UTIL (2) of the instance";
     GpmSmOccupancy => MigSmOccupancy [] Scale::PERCENT, "GPM SM_OCCUPANCY (3) of the instance";

@@ -535,6 +535,9 @@ fn processes(
 
 fn mig(mut devices: Vec<MigDevice>, options: &Options) -> Vec<Mig> {
     devices.sort_by_key(|device| (device.gpu_instance, device.compute_instance));
+    for instance in devices.chunk_by_mut(|a, b| a.gpu_instance == b.gpu_instance) {
+        share_multiprocessors(instance);
+    }
     let mut last = None;
     devices
         .into_iter()
@@ -548,6 +551,21 @@ fn mig(mut devices: Vec<MigDevice>, options: &Options) -> Vec<Mig> {
             numbers: device.numbers,
         })
         .collect()
+}
+
+/// Multiprocessors belong to one compute instance each: those of a GPU instance are the sum, and not
+/// known where one of them is not.
+fn share_multiprocessors(devices: &mut [MigDevice]) {
+    let own = devices
+        .iter()
+        .map(|device| device.numbers.get(Quantity::Multiprocessors));
+    let sum: Option<f64> = own.sum();
+    for device in devices {
+        device.numbers.remove(&[Quantity::Multiprocessors]);
+        if let Some(sum) = sum {
+            device.numbers.put(Quantity::Multiprocessors, sum);
+        }
+    }
 }
 
 #[cfg(test)]

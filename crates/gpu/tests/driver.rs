@@ -379,16 +379,19 @@ fn mig_instances_have_their_own_memory() {
     assert_eq!(of(&page, 1, "gpu_mig_enabled", &[]), Some(1.0));
     assert_eq!(
         of(&page, 1, "gpu_mig_vram_total_bytes", &[("mig", "9")]),
-        Some(total)
+        Some(total + 9.0)
     );
     assert_eq!(
         of(&page, 1, "gpu_mig_vram_total_bytes", &[("mig", "4")]),
-        Some(total + 1.0)
+        Some(total + 4.0)
     );
-    assert_eq!(
-        of(&page, 1, "gpu_mig_multiprocessors", &[("mig", "4")]),
-        Some(16.0)
-    );
+    for (mig, multiprocessors) in [("4", 16.0), ("9", 16.0 + 32.0)] {
+        assert_eq!(
+            of(&page, 1, "gpu_mig_multiprocessors", &[("mig", mig)]),
+            Some(multiprocessors),
+            "those of all compute instances of {mig}"
+        );
+    }
     assert_eq!(
         of(&page, 1, "gpu_mig_sm_active_ratio", &[("mig", "9")]),
         Some(0.92)

@@ -64,22 +64,27 @@ impl<'r, 'n> Reader<'r, 'n> {
     }
 
     /// The value, with the error noted where it is worth noting.
-    fn note<T>(&mut self, result: Result<T, CallError>) -> Option<T> {
+    pub(super) fn note<T>(&mut self, result: Result<T, CallError>) -> Option<T> {
+        self.look(result).ok().flatten()
+    }
+
+    /// As [`note`](Self::note), telling what is not there (`Ok(None)`) from what is not known.
+    fn look<T>(&mut self, result: Result<T, CallError>) -> Result<Option<T>, CallError> {
         match result {
             Ok(value) => {
                 self.answered = true;
-                return Some(value);
+                Ok(Some(value))
             }
             // The driver lives, it just cannot do that.
-            Err(CallError::NotSupported) => {}
+            Err(CallError::NotSupported) => Ok(None),
             Err(error) => {
                 self.reading.errors.push(error);
                 if error.ends_device() {
                     self.lost.get_or_insert(error);
                 }
+                Err(error)
             }
         }
-        None
     }
 
     fn try_u32(&mut self, quantity: Q, result: Result<u32, NvmlError>) {
@@ -370,20 +375,20 @@ impl<'r, 'n> Reader<'r, 'n> {
             return;
         };
         let counters = can_gpm && kept.supports_gpm(parent);
+        let mut all_known = true;
         for index in 0..devices {
             // Most indices up to the possible number are not in use: not found, which is no error.
-            let Some(device) = self.note(parent.mig_device_by_index(index).map_err(call_error))
-            else {
-                continue;
-            };
-            let Some(gpu_instance) = self.note(raw::gpu_instance_id(&device)) else {
+            let found = parent.mig_device_by_index(index).map_err(call_error);
+            let found = self.look(found.and_then(|it| Ok((raw::gpu_instance_id(&it)?, it))));
+            all_known &= found.is_ok();
+            let Ok(Some((gpu_instance, device))) = found else {
                 continue;
             };
             let mut numbers = Numbers::default();
             if let Some(memory) = self.note(memory(&device)) {
                 memory.put(&mut numbers);
             }
-            if let Ok(attributes) = device.attributes() {
+            if let Some(attributes) = self.note(device.attributes().map_err(call_error)) {
                 numbers.put_u32(Q::Multiprocessors, attributes.multiprocessor_count);
             }
             if counters {
@@ -401,6 +406,12 @@ impl<'r, 'n> Reader<'r, 'n> {
                 profile: raw::name(&device).ok().and_then(|name| profile(&name)),
                 numbers,
             });
+        }
+        if !all_known {
+            // Of which instance the missing one is part is not known, so no sum is.
+            for device in &mut self.reading.mig {
+                device.numbers.remove(&[Q::Multiprocessors]);
+            }
         }
         let alive = &self.reading.mig;
         kept.mig_gpm

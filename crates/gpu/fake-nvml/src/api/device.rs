@@ -156,9 +156,10 @@ pub unsafe extern "C" fn nvmlDeviceGetPciInfo_v3(it: nvmlDevice_t, to: *mut nvml
 fn memory(handle: Handle, part: &str, control: &Control) -> u64 {
     let key = format!("nvmlDeviceGetMemoryInfo:{part}");
     let all = number(&key, handle.gpu, control).unwrap_or(0.0) as u64;
-    match handle.mig {
+    // Compute instances of one GPU instance share its memory.
+    match handle.instances(control) {
         None => all,
-        Some(mig) => all / 7 + u64::from(mig),
+        Some((instance, _)) => all / 7 + u64::from(instance),
     }
 }
 
