@@ -256,6 +256,9 @@ pub struct Reading {
     pub xids: Option<Vec<u64>>,
     /// Calls that failed otherwise than by not being supported.
     pub errors: Vec<CallError>,
+    /// How many numbers were left out because they cannot be told honestly, such as counters that wrap
+    /// faster than they are read.
+    pub left_out: u32,
 }
 
 /// Which parts of a reading are wanted.
@@ -267,8 +270,12 @@ pub struct Wanted {
     pub processes: bool,
     /// Also MIG instances.
     pub mig: bool,
-    /// Also the PCIe throughput, which blocks for 20 ms a direction, where the card counts no bytes.
+    /// Also the PCIe throughput, which blocks for 20 ms a direction, where the card tells it in no
+    /// other way.
     pub pcie_throughput: bool,
+    /// Samples of hardware counters that are further apart make no pair: a mean over an outage says
+    /// nothing about now.
+    pub apart_max: Duration,
 }
 
 /// What a call to a driver says if it fails.

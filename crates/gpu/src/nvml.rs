@@ -27,7 +27,9 @@ use nvml_wrapper::error::NvmlError;
 use self::events::Events;
 use self::gpm::Spaced;
 use self::reader::Reader;
-use crate::device::{CallError, Driver, DriverError, Identity, Reading, Session, Versions, Wanted};
+use crate::device::{
+    CallError, Driver, DriverError, Identity, Quantity, Reading, Session, Versions, Wanted,
+};
 
 /// NVIDIA's management library.
 ///
@@ -142,7 +144,7 @@ struct NvmlSession<'n> {
     /// Whether samples and event sets can be freed again.
     can_gpm: bool,
     can_events: bool,
-    field_answer: Vec<Result<f64, CallError>>,
+    field_answer: raw::Answer,
 }
 
 /// More GPUs than any machine has.
@@ -215,6 +217,43 @@ impl Session for NvmlSession<'_> {
         wanted: Wanted,
         reading: &mut Reading,
     ) -> Result<(), CallError> {
+        let result = self.read_all(index, uuid, wanted, reading);
+        if result.is_err()
+            && let Some(kept) = self.kept.get_mut(uuid)
+        {
+            // What comes after an outage has no before.
+            kept.gpm = None;
+            kept.mig_gpm.clear();
+        }
+        result
+    }
+
+    fn last_xids(&mut self, uuid: &str) -> Vec<u64> {
+        match self.kept.get(uuid).map(|kept| &kept.events) {
+            Some(events) => events.waiting().unwrap_or_default(),
+            None => Vec::new(),
+        }
+    }
+
+    fn pcie_throughput_blocks(&mut self, uuid: &str) -> bool {
+        self.kept
+            .get(uuid)
+            .is_some_and(|kept| kept.pcie_throughput_blocks)
+    }
+
+    fn process_name(&mut self, pid: u32) -> Option<String> {
+        raw::process_name(self.nvml, pid).ok()
+    }
+}
+
+impl NvmlSession<'_> {
+    fn read_all(
+        &mut self,
+        index: u32,
+        uuid: &str,
+        wanted: Wanted,
+        reading: &mut Reading,
+    ) -> Result<(), CallError> {
         if !self.kept.contains_key(uuid) {
             if self.kept.len() >= KEPT_MAX {
                 // A driver that makes up identities must not fill the memory.
@@ -239,20 +278,27 @@ impl Session for NvmlSession<'_> {
             reader.fail_if_lost()?;
         }
         let mig_enabled = reader.mig_mode();
-        if self.can_gpm && kept.supports_gpm(&device) && !mig_enabled {
-            gpm::step(
-                &device,
-                &mut kept.gpm,
-                &mut reader.reading.numbers,
-                |device| device.gpm_sample(),
-            );
+        let by_gpm = if mig_enabled {
+            kept.gpm = None;
+            false
+        } else {
+            kept.mig_gpm.clear();
+            self.can_gpm && reader.gpm(kept, wanted)
+        };
+        let counted = reader
+            .reading
+            .numbers
+            .get(Quantity::PcieTransmitted)
+            .is_some();
+        kept.pcie_throughput_blocks = !by_gpm && !counted;
+        if wanted.pcie_throughput && kept.pcie_throughput_blocks {
+            reader.pcie_throughput();
         }
-        reader.pcie(kept, wanted.pcie_throughput);
         if wanted.processes {
             reader.processes();
         }
         if wanted.mig && mig_enabled {
-            reader.mig(kept, self.can_gpm);
+            reader.mig(kept, self.can_gpm, wanted);
         }
         reader.fail_if_lost()?;
         if reader.answered() {
@@ -265,23 +311,6 @@ impl Session for NvmlSession<'_> {
             .copied()
             .unwrap_or(CallError::Unknown))
     }
-
-    fn last_xids(&mut self, uuid: &str) -> Vec<u64> {
-        match self.kept.get(uuid).map(|kept| &kept.events) {
-            Some(events) => events.waiting().unwrap_or_default(),
-            None => Vec::new(),
-        }
-    }
-
-    fn pcie_throughput_blocks(&mut self, uuid: &str) -> bool {
-        self.kept
-            .get(uuid)
-            .is_some_and(|kept| kept.pcie_throughput_blocks)
-    }
-
-    fn process_name(&mut self, pid: u32) -> Option<String> {
-        raw::process_name(self.nvml, pid).ok()
-    }
 }
 
 fn architecture(architecture: DeviceArchitecture) -> Option<String> {
@@ -292,16 +321,17 @@ fn architecture(architecture: DeviceArchitecture) -> Option<String> {
 }
 
 impl Kept<'_> {
-    fn supports_gpm(&mut self, device: &Device<'_>) -> bool {
-        if self.gpm_supported.is_none() {
-            self.gpm_supported = match device.gpm_support().map_err(call_error) {
-                Ok(supported) => Some(supported),
-                Err(CallError::NotSupported) => Some(false),
-                // Not an answer: to be asked again.
-                Err(_) => None,
-            };
+    fn supports_gpm(&mut self, device: &Device<'_>) -> Result<bool, CallError> {
+        if let Some(known) = self.gpm_supported {
+            return Ok(known);
         }
-        self.gpm_supported == Some(true)
+        let supported = match device.gpm_support().map_err(call_error) {
+            Err(CallError::NotSupported) => false,
+            // An error is no answer: to be asked again.
+            answer => answer?,
+        };
+        self.gpm_supported = Some(supported);
+        Ok(supported)
     }
 }
 

@@ -3,7 +3,7 @@
 //! Everything is kept by UUID: indices move when the driver is loaded again, a GPU is lost or a
 //! container gets other devices, and no value may move with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -23,7 +23,10 @@ pub(crate) struct Sample {
     pub(crate) taken: Instant,
     pub(crate) duration: Duration,
     pub(crate) gpus: Vec<Gpu>,
+    /// Numbers that were dropped because they mean "no value".
     pub(crate) sentinels: u64,
+    /// Numbers that cannot be told honestly.
+    pub(crate) left_out: u64,
 }
 
 /// One GPU in a sample.
@@ -107,8 +110,19 @@ pub(crate) struct Mig {
     pub(crate) bound: BoundState,
 }
 
+/// However short the period, samples of hardware counters this far apart still make a pair: a thread
+/// that was a little late is no outage.
+const APART_MIN: Duration = Duration::from_secs(1);
+
 /// More GPUs than any machine has: a driver that says more is not believed.
 const GPUS_MAX: u32 = 128;
+
+/// What a GPU does that can be asked for its PCIe throughput only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Asked,
+    Waits,
+}
 
 /// Why a driver session cannot go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,12 +220,13 @@ impl Tracker {
             }
         }
 
-        let asked_for_throughput = self.throughput_turns(&there, session);
+        let turns = self.throughput_turns(&there, session);
         let mut sample = Sample {
             taken: started,
             duration: Duration::ZERO,
             gpus: Vec::with_capacity(there.len() + failed.len()),
             sentinels: 0,
+            left_out: 0,
         };
         let mut by_index: Vec<(u32, Gpu)> = Vec::new();
         for (index, uuid) in &there {
@@ -219,9 +234,16 @@ impl Tracker {
                 standing,
                 processes: self.options.processes,
                 mig: self.options.mig,
-                pcie_throughput: asked_for_throughput.contains(uuid),
+                pcie_throughput: turns.get(uuid) == Some(&Turn::Asked),
+                apart_max: (self.options.period * 2).max(APART_MIN),
             };
-            let gpu = self.read(*index, uuid, wanted, session, &mut sample.sentinels)?;
+            if turns.get(uuid) != Some(&Turn::Waits)
+                && let Some(tracked) = self.gpus.get_mut(uuid)
+            {
+                // What is not told this time is not known, or comes from elsewhere now.
+                tracked.throughput = [None; 2];
+            }
+            let gpu = self.read(*index, uuid, wanted, session, &mut sample)?;
             by_index.push((*index, gpu));
         }
         by_index.extend(self.missing(&there, &failed, session));
@@ -236,14 +258,15 @@ impl Tracker {
     }
 
     /// Which GPUs are asked for their PCIe throughput this time. Each answer takes 40 ms, so that no
-    /// more than a quarter of the period goes there; the others keep their last one.
+    /// more than a quarter of the period goes there; the others wait and keep their last one. A GPU
+    /// that tells it in another way has no turn.
     fn throughput_turns(
         &mut self,
         there: &[(u32, String)],
         session: &mut dyn Session,
-    ) -> Vec<String> {
+    ) -> HashMap<String, Turn> {
         if !self.options.pcie_throughput {
-            return Vec::new();
+            return HashMap::new();
         }
         let blocking: Vec<&String> = there
             .iter()
@@ -256,9 +279,15 @@ impl Tracker {
             .clamp(1, blocking.len().max(1));
         let first = self.turn;
         self.turn = self.turn.wrapping_add(turns);
-        (0..turns.min(blocking.len()))
-            .map(|offset| blocking[first.wrapping_add(offset) % blocking.len()].clone())
-            .collect()
+        let mut all: HashMap<String, Turn> = blocking
+            .iter()
+            .map(|uuid| ((*uuid).clone(), Turn::Waits))
+            .collect();
+        for offset in 0..turns.min(blocking.len()) {
+            let uuid = blocking[first.wrapping_add(offset) % blocking.len()];
+            all.insert(uuid.clone(), Turn::Asked);
+        }
+        all
     }
 
     fn read(
@@ -267,7 +296,7 @@ impl Tracker {
         uuid: &str,
         wanted: Wanted,
         session: &mut dyn Session,
-        sentinels: &mut u64,
+        sample: &mut Sample,
     ) -> Result<Gpu, End> {
         let tracked = self.gpus.entry(uuid.to_owned()).or_default();
         if tracked.identified != self.session || tracked.index != index {
@@ -301,7 +330,8 @@ impl Tracker {
             tracing::info!(gpu = index, uuid, "the GPU can be read");
             tracked.up = true;
         }
-        *sentinels += u64::from(reading.numbers.sentinels());
+        sample.sentinels += u64::from(reading.numbers.sentinels());
+        sample.left_out += u64::from(reading.left_out);
         let values = tracked.values(reading, &self.options, &mut self.directory, session);
         Ok(tracked.gpu(Some(values)))
     }
@@ -439,13 +469,19 @@ impl Tracked {
         }
     }
 
-    /// Where it was not this GPU's turn, the last throughput stands.
+    /// Where it was not this GPU's turn, the last throughput stands. A rate that GPM tells is the only
+    /// one: both are the same series.
     fn keep_throughput(&mut self, numbers: &mut Numbers) {
-        let quantities = [
-            Quantity::PcieThroughputTransmit,
-            Quantity::PcieThroughputReceive,
+        let sources = [
+            (Quantity::PcieThroughputTransmit, Quantity::GpmPcieTransmit),
+            (Quantity::PcieThroughputReceive, Quantity::GpmPcieReceive),
         ];
-        for (kept, quantity) in self.throughput.iter_mut().zip(quantities) {
+        for (kept, (quantity, gpm)) in self.throughput.iter_mut().zip(sources) {
+            if numbers.get(gpm).is_some() {
+                *kept = None;
+                numbers.remove(&[quantity]);
+                continue;
+            }
             match (numbers.get(quantity), *kept) {
                 (Some(fresh), _) => *kept = Some(fresh),
                 (None, Some(last)) => numbers.put(quantity, last),

@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use common::{Rig, lines, of, options};
-use tokenpath_core::{DropReason, Reason, Source};
+use tokenpath_core::{DropReason, Reason, Snapshot, Source};
 use tokenpath_gpu::{GpuSource, Options};
 
 #[test]
@@ -557,6 +557,114 @@ fn sentinels_are_dropped_and_counted() {
     assert_eq!(of(&page, 0, "gpu_pcie_transmit_bytes_total", &[]), None);
     assert_eq!(of(&page, 0, "gpu_up", &[]), Some(1.0));
     assert_eq!(page.tally().dropped(DropReason::Sentinel), 3);
+}
+
+#[test]
+fn pcie_counters_that_wrap_are_no_counters_and_the_rates_stay() {
+    let narrow = "count 2\nnarrow 197\nnarrow 198\n\
+        value nvmlDeviceGetPcieThroughput:0 * 5\nvalue nvmlDeviceGetPcieThroughput:1 * 6\n";
+    // With GPM: its rates. Without: those of the blocking call.
+    for (functions, sent) in [
+        (&[][..], 100.0 * 1_048_576.0),
+        (&["nvmlGpmQueryDeviceSupport"][..], 5000.0),
+    ] {
+        let rig = Rig::without(functions, narrow);
+        let page = rig.page("PCIe rates are there", |page| {
+            [0, 1]
+                .iter()
+                .all(|gpu| of(page, *gpu, "gpu_pcie_transmit_bytes_per_second", &[]) == Some(sent))
+        });
+        for family in [
+            "gpu_pcie_transmit_bytes_total",
+            "gpu_pcie_receive_bytes_total",
+        ] {
+            assert!(page.shape().family(family).is_none(), "{family}");
+        }
+        assert_eq!(page.tally().dropped(DropReason::LeftOut), 4);
+        assert_eq!(page.tally().dropped(DropReason::Duplicate), 0);
+    }
+}
+
+#[test]
+fn a_card_that_counts_pcie_bytes_is_not_asked_for_its_throughput() {
+    let rig = Rig::without(
+        &["nvmlGpmQueryDeviceSupport"],
+        "value nvmlDeviceGetPcieThroughput:0 * 5\nhang nvmlDeviceGetPcieThroughput\n",
+    );
+    let page = rig.page("several samples were taken", |page| {
+        let held = [("reason", "sw_power_cap")];
+        of(page, 0, "gpu_throttle_sampled_seconds_total", &held) > Some(0.4)
+    });
+    assert_eq!(
+        of(&page, 0, "gpu_pcie_transmit_bytes_total", &[]),
+        Some(1e12)
+    );
+    assert_eq!(
+        of(&page, 0, "gpu_pcie_transmit_bytes_per_second", &[]),
+        None
+    );
+}
+
+#[test]
+fn pcie_rates_come_from_the_blocking_call_where_gpm_has_none() {
+    let control = "narrow 197\nnarrow 198\nvalue nvmlDeviceGetPcieThroughput:0 * 5\n";
+    let rate = |page: &Snapshot| of(page, 0, "gpu_pcie_transmit_bytes_per_second", &[]);
+    let rig = Rig::new(&format!(
+        "{control}value gpm:20 * none\nvalue gpm:21 * none\n"
+    ));
+    rig.page("the call tells it", |page| rate(page) == Some(5000.0));
+    // GPM tells it now: the last answer of the call is gone at once.
+    rig.fake.control(control);
+    rig.page("GPM tells it", |page| rate(page) == Some(104_857_600.0));
+    // The call fails: nothing old is shown.
+    rig.fake.control(&format!(
+        "{control}code nvmlGpmSampleGet * 999\ncode nvmlDeviceGetPcieThroughput * 999\n"
+    ));
+    let page = rig.page("nothing tells it", |page| rate(page).is_none());
+    assert_eq!(of(&page, 0, "gpu_up", &[]), Some(1.0));
+}
+
+#[test]
+fn counters_of_the_hardware_say_nothing_of_an_outage() {
+    let mut options = options();
+    options.period = Duration::from_millis(300);
+    let rig = Rig::with(&[], "", options);
+    rig.settled();
+    rig.fake.control("hang nvmlDeviceGetPowerUsage\n");
+    rig.stale_page();
+    std::thread::sleep(Duration::from_millis(1000));
+    rig.fake.control("");
+    let page = rig.page("the driver answers", |_| true);
+    assert_eq!(of(&page, 0, "gpu_power_watts", &[]), Some(627.4));
+    assert_eq!(
+        of(&page, 0, "gpu_sm_active_ratio", &[]),
+        None,
+        "the mean over the outage"
+    );
+    rig.settled();
+}
+
+#[test]
+fn errors_of_hardware_counters_are_counted_and_a_lost_gpu_is_down() {
+    for function in [
+        "nvmlGpmQueryDeviceSupport",
+        "nvmlGpmSampleGet",
+        "nvmlGpmMetricsGet",
+    ] {
+        let rig = Rig::new(&format!("code {function} * 999\n"));
+        let unknown = [("error", "unknown")];
+        let page = rig.page("the error is counted", |page| {
+            of(page, 0, "gpu_read_errors_total", &unknown) > Some(1.0)
+        });
+        assert_eq!(of(&page, 0, "gpu_sm_active_ratio", &[]), None);
+        assert_eq!(of(&page, 0, "gpu_power_watts", &[]), Some(627.4));
+        rig.fake.control(&format!("code {function} * 15\n"));
+        rig.page("it is down", |page| of(page, 0, "gpu_up", &[]) == Some(0.0));
+    }
+    let rig = Rig::new("count 2\nmig 1 3\ncode nvmlGpmMigSampleGet 1 999\n");
+    rig.page("the error is counted", |page| {
+        of(page, 1, "gpu_read_errors_total", &[("error", "unknown")]) > Some(0.0)
+    });
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub(crate) struct Control {
     pub(crate) init: u32,
     codes: HashMap<(String, Option<u32>), u32>,
     hangs: HashSet<String>,
+    narrow: HashSet<u32>,
     values: HashMap<(String, Option<u32>), Option<f64>>,
     texts: HashMap<(String, Option<u32>), Vec<u8>>,
     pub(crate) xids: Vec<(u32, u64, u64)>,
@@ -54,6 +55,9 @@ impl Control {
                 }
                 Some("hang") => {
                     control.hangs.insert(words[1].into());
+                }
+                Some("narrow") => {
+                    control.narrow.insert(small(1));
                 }
                 Some("value") => {
                     let value = (words[3] != "none").then(|| words[3].parse().expect("a number"));
@@ -117,6 +121,11 @@ impl Control {
             .into_iter()
             .find_map(|gpu| self.texts.get(&(function.to_owned(), gpu)))
             .map(Vec::as_slice)
+    }
+
+    /// Whether a field has 32 bits.
+    pub(crate) fn is_narrow(&self, field: u32) -> bool {
+        self.narrow.contains(&field)
     }
 
     pub(crate) fn hangs(&self, function: &str) -> bool {

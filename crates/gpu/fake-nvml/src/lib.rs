@@ -14,6 +14,7 @@
 //! code nvmlDeviceGetPowerUsage 0 15    a function says this code for a GPU; * means any
 //! hang nvmlDeviceGetPowerUsage         a function (or *) does not return while this line stands
 //! value nvmlDeviceGetPowerUsage 0 5    a number in NVML's unit; * means any GPU; none = not supported
+//! narrow 197                           a field that comes as a 32-bit number, wrapped
 //! text nvmlDeviceGetName 0 4eff        text as hexadecimal bytes
 //! xid 0 79 2                           so many XID errors of a code have happened on a GPU
 //! mig 0 7 9                            the GPU is partitioned into GPU instances of these ids

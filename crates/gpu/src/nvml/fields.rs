@@ -47,6 +47,10 @@ pub(super) const OFTEN: &[Scoped] = &fields![
     NVML_FI_DEV_PERF_POLICY_RELIABILITY NO_SCOPE => ThrottledReliability,
 ];
 
+/// Counters that some cards keep in 32 bits, which wrap several times a second: no sampling can follow
+/// those. They are numbers where the driver counts them in 64 bits.
+pub(super) const WRAPPING: [Quantity; 2] = [Quantity::PcieTransmitted, Quantity::PcieReceived];
+
 /// Fields of what hardly changes.
 pub(super) const STANDING: &[Scoped] = &fields![
     NVML_FI_DEV_PERF_POLICY_LOW_UTILIZATION NO_SCOPE => ThrottledLowUtilization,

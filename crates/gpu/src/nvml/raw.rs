@@ -235,11 +235,22 @@ pub(super) const fn numbered(id: u32, scheme: FieldIdScheme) -> u32 {
     }
 }
 
+/// What a field says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct FieldValue {
+    pub(super) number: f64,
+    /// Whether it is an unsigned number of 64 bits, as counters are that do not wrap.
+    pub(super) wide: bool,
+}
+
+/// What fields say, in the order asked.
+pub(super) type Answer = Vec<Result<FieldValue, CallError>>;
+
 /// `nvmlDeviceGetFieldValues`: all fields in one call, each with its own result, in the order asked.
 pub(super) fn fields(
     device: &Device<'_>,
     asked: &[Field],
-    answer: &mut Vec<Result<f64, CallError>>,
+    answer: &mut Answer,
 ) -> Result<(), CallError> {
     answer.clear();
     let call = present(device.nvml().lib().nvmlDeviceGetFieldValues.as_ref())?;
@@ -270,12 +281,12 @@ const NOT_SUPPORTED: nvmlReturn_t = 3;
     clippy::cast_precision_loss,
     reason = "metric values are 64-bit floats, exact to 2^53"
 )]
-fn field_value(field: &nvmlFieldValue_t) -> Result<f64, CallError> {
+fn field_value(field: &nvmlFieldValue_t) -> Result<FieldValue, CallError> {
     checked(field.nvmlReturn)?;
     let value = field.value;
     // SAFETY: all eight bytes of the union were initialised by us, and every member is a number that
     // is valid for every bit pattern; the driver says which one it wrote.
-    let (value, none) = unsafe {
+    let (number, none) = unsafe {
         match field.valueType {
             DOUBLE => (value.dVal, false),
             UNSIGNED_INT => (f64::from(value.uiVal), value.uiVal == u32::MAX),
@@ -287,7 +298,10 @@ fn field_value(field: &nvmlFieldValue_t) -> Result<f64, CallError> {
             _ => return Err(CallError::NotSupported),
         }
     };
-    Ok(if none { f64::NAN } else { value })
+    Ok(FieldValue {
+        number: if none { f64::NAN } else { number },
+        wide: field.valueType == UNSIGNED_LONG_LONG,
+    })
 }
 
 #[cfg(test)]
@@ -308,19 +322,21 @@ mod tests {
 
     #[test]
     fn a_field_is_read_as_the_type_the_driver_names() {
-        for (kind, value, expected) in [
-            (DOUBLE, nvmlValue_t { dVal: 2.5 }, 2.5),
-            (UNSIGNED_INT, nvmlValue_t { uiVal: 7 }, 7.0),
-            (SIGNED_INT, nvmlValue_t { siVal: -8 }, -8.0),
-            (UNSIGNED_LONG, nvmlValue_t { ulVal: 9 }, 9.0),
+        for (kind, value, number, wide) in [
+            (DOUBLE, nvmlValue_t { dVal: 2.5 }, 2.5, false),
+            (UNSIGNED_INT, nvmlValue_t { uiVal: 7 }, 7.0, false),
+            (SIGNED_INT, nvmlValue_t { siVal: -8 }, -8.0, false),
+            (UNSIGNED_LONG, nvmlValue_t { ulVal: 9 }, 9.0, false),
             (
                 UNSIGNED_LONG_LONG,
                 nvmlValue_t { ullVal: 1 << 40 },
                 1_099_511_627_776.0,
+                true,
             ),
-            (SIGNED_LONG_LONG, nvmlValue_t { sllVal: -1 }, -1.0),
-            (UNSIGNED_SHORT, nvmlValue_t { usVal: 3 }, 3.0),
+            (SIGNED_LONG_LONG, nvmlValue_t { sllVal: -1 }, -1.0, false),
+            (UNSIGNED_SHORT, nvmlValue_t { usVal: 3 }, 3.0, false),
         ] {
+            let expected = FieldValue { number, wide };
             assert_eq!(field_value(&field(kind, value)), Ok(expected));
         }
         assert_eq!(
@@ -329,7 +345,7 @@ mod tests {
             "a type of a later release"
         );
         let none = field_value(&field(UNSIGNED_INT, nvmlValue_t { uiVal: u32::MAX }));
-        assert!(none.unwrap().is_nan());
+        assert!(none.unwrap().number.is_nan());
     }
 
     #[test]

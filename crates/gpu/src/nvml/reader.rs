@@ -12,10 +12,11 @@ use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::struct_wrappers::device::ProcessInfo;
 
 use super::fields::{self, Scoped};
-use super::raw::{self, Field};
-use super::{Kept, call_error, gpm};
+use super::gpm::{self, Spaced};
+use super::raw::{self, Answer, Field};
+use super::{Kept, call_error};
 use crate::device::{
-    CallError, MigDevice, Numbers, Process, ProcessKind, Quantity as Q, Reading, Standing,
+    CallError, MigDevice, Numbers, Process, ProcessKind, Quantity as Q, Reading, Standing, Wanted,
 };
 
 const LINKS_MAX: u32 = 18;
@@ -78,12 +79,20 @@ impl<'r, 'n> Reader<'r, 'n> {
             // The driver lives, it just cannot do that.
             Err(CallError::NotSupported) => Ok(None),
             Err(error) => {
-                self.reading.errors.push(error);
-                if error.ends_device() {
-                    self.lost.get_or_insert(error);
-                }
+                self.failed(error);
                 Err(error)
             }
+        }
+    }
+
+    /// Notes what a call said that failed.
+    pub(super) fn failed(&mut self, error: CallError) {
+        if error == CallError::NotSupported {
+            return;
+        }
+        self.reading.errors.push(error);
+        if error.ends_device() {
+            self.lost.get_or_insert(error);
         }
     }
 
@@ -100,7 +109,7 @@ impl<'r, 'n> Reader<'r, 'n> {
     }
 
     /// What changes from moment to moment.
-    pub(super) fn often(&mut self, answer: &mut Vec<Result<f64, CallError>>) {
+    pub(super) fn often(&mut self, answer: &mut Answer) {
         let device = self.device;
         if let Some(memory) = self.note(memory(device)) {
             memory.put(&mut self.reading.numbers);
@@ -180,7 +189,7 @@ impl<'r, 'n> Reader<'r, 'n> {
         }
     }
 
-    fn fields(&mut self, asked: &[Scoped], answer: &mut Vec<Result<f64, CallError>>) {
+    fn fields(&mut self, asked: &[Scoped], answer: &mut Answer) {
         let fields: Vec<Field> = asked.iter().map(|(field, _)| *field).collect();
         if self
             .note(raw::fields(self.device, &fields, answer))
@@ -189,14 +198,19 @@ impl<'r, 'n> Reader<'r, 'n> {
             return;
         }
         for (value, (_, quantity)) in answer.iter().zip(asked) {
-            if let Some(value) = self.note(*value) {
-                self.reading.numbers.put(*quantity, value);
+            let Some(value) = self.note(*value) else {
+                continue;
+            };
+            if fields::WRAPPING.contains(quantity) && !value.wide {
+                self.reading.left_out += 1;
+            } else {
+                self.reading.numbers.put(*quantity, value.number);
             }
         }
     }
 
     /// What hardly changes.
-    pub(super) fn standing(&mut self, answer: &mut Vec<Result<f64, CallError>>) {
+    pub(super) fn standing(&mut self, answer: &mut Answer) {
         let device = self.device;
         let often = mem::take(&mut self.reading.numbers);
         self.try_u32(Q::PowerLimit, device.enforced_power_limit());
@@ -290,7 +304,7 @@ impl<'r, 'n> Reader<'r, 'n> {
     }
 
     /// The state of each link, and its errors where the card keeps no totals.
-    fn nvlinks(&mut self, answer: &mut Vec<Result<f64, CallError>>) -> Vec<bool> {
+    fn nvlinks(&mut self, answer: &mut Answer) -> Vec<bool> {
         let mut nvlinks = Vec::new();
         for link in 0..LINKS_MAX {
             let state = self.device.link_wrapper_for(link).is_active();
@@ -316,8 +330,9 @@ impl<'r, 'n> Reader<'r, 'n> {
         }
         for (counts, (_, quantity)) in answer.chunks(links as usize).zip(fields::OF_LINK) {
             // A sum that lacks a link would fall when the link comes back: all of them, or none.
-            if let Ok(counts) = counts.iter().copied().collect::<Result<Vec<f64>, _>>() {
-                self.reading.numbers.put(quantity, counts.iter().sum());
+            let counts = counts.iter().map(|count| Ok(count.as_ref()?.number));
+            if let Ok(sum) = counts.sum::<Result<f64, &CallError>>() {
+                self.reading.numbers.put(quantity, sum);
             }
         }
         nvlinks
@@ -332,14 +347,31 @@ impl<'r, 'n> Reader<'r, 'n> {
         mode.current == 1
     }
 
-    /// PCIe rates by the blocking call, where neither counters nor GPM have them.
-    pub(super) fn pcie(&mut self, kept: &mut Kept<'_>, wanted: bool) {
-        let numbers = &self.reading.numbers;
-        kept.pcie_throughput_blocks =
-            numbers.get(Q::PcieTransmitted).is_none() && kept.gpm_supported != Some(true);
-        if !wanted || !kept.pcie_throughput_blocks {
-            return;
+    /// Counters of the hardware; true if PCIe rates are among them.
+    pub(super) fn gpm(&mut self, kept: &mut Kept<'n>, wanted: Wanted) -> bool {
+        if !self.supports_gpm(kept) {
+            return false;
         }
+        let (before, numbers) = (&mut kept.gpm, &mut self.reading.numbers);
+        let told = gpm::step(self.device, before, wanted.apart_max, numbers, |device| {
+            device.gpm_sample()
+        });
+        if let Err(error) = told {
+            self.failed(error);
+        }
+        kept.gpm.as_ref().is_some_and(Spaced::serves_pcie)
+    }
+
+    fn supports_gpm(&mut self, kept: &mut Kept<'_>) -> bool {
+        let supported = kept.supports_gpm(self.device);
+        supported.unwrap_or_else(|error| {
+            self.failed(error);
+            false
+        })
+    }
+
+    /// PCIe rates by the blocking call, where the card tells them in no other way.
+    pub(super) fn pcie_throughput(&mut self) {
         for (quantity, counter) in [
             (Q::PcieThroughputTransmit, PcieUtilCounter::Send),
             (Q::PcieThroughputReceive, PcieUtilCounter::Receive),
@@ -369,12 +401,12 @@ impl<'r, 'n> Reader<'r, 'n> {
         }
     }
 
-    pub(super) fn mig(&mut self, kept: &mut Kept<'n>, can_gpm: bool) {
+    pub(super) fn mig(&mut self, kept: &mut Kept<'n>, can_gpm: bool, wanted: Wanted) {
         let parent = self.device;
         let Some(devices) = self.note(parent.mig_device_count().map_err(call_error)) else {
             return;
         };
-        let counters = can_gpm && kept.supports_gpm(parent);
+        let counters = can_gpm && self.supports_gpm(kept);
         let mut all_known = true;
         for index in 0..devices {
             // Most indices up to the possible number are not in use: not found, which is no error.
@@ -393,9 +425,13 @@ impl<'r, 'n> Reader<'r, 'n> {
             }
             if counters {
                 let mut before = kept.mig_gpm.remove(&gpu_instance);
-                gpm::step(parent, &mut before, &mut numbers, |parent| {
+                let apart_max = wanted.apart_max;
+                let told = gpm::step(parent, &mut before, apart_max, &mut numbers, |parent| {
                     parent.gpm_mig_sample(gpu_instance)
                 });
+                if let Err(error) = told {
+                    self.failed(error);
+                }
                 kept.mig_gpm
                     .extend(before.map(|spaced| (gpu_instance, spaced)));
             }

@@ -123,6 +123,44 @@ fn blocking_calls_take_turns_and_the_others_keep_their_last_answer() {
 }
 
 #[test]
+fn a_throughput_that_fails_or_comes_from_elsewhere_is_not_shown_for_ever() {
+    let mut gpu = FakeGpu::new(0);
+    gpu.reading
+        .numbers
+        .put(Quantity::PcieThroughputTransmit, 7.0);
+    let mut driver = FakeDriver::new([gpu]);
+    let mut tracker = tracker();
+    tracker.begin_session(&mut driver);
+    let rates = |tracker: &mut Tracker, driver: &mut FakeDriver| {
+        let sample = tracker.sample(driver).unwrap();
+        let numbers = numbers(&sample.gpus[0]);
+        let rate = |quantity| numbers.get(quantity);
+        (
+            rate(Quantity::GpmPcieTransmit),
+            rate(Quantity::PcieThroughputTransmit),
+        )
+    };
+    let change = |driver: &FakeDriver, change: &dyn Fn(&mut Numbers)| {
+        driver.change(|machine| change(&mut machine.gpus[0].reading.numbers));
+    };
+    assert_eq!(rates(&mut tracker, &mut driver), (None, Some(7.0)));
+    // GPM tells it too: one series, not two.
+    change(&driver, &|numbers| {
+        numbers.put(Quantity::GpmPcieTransmit, 9.0)
+    });
+    assert_eq!(rates(&mut tracker, &mut driver), (Some(9.0), None));
+    change(&driver, &|numbers| {
+        numbers.remove(&[Quantity::GpmPcieTransmit])
+    });
+    assert_eq!(rates(&mut tracker, &mut driver), (None, Some(7.0)));
+    // The call fails, or is not asked any more.
+    change(&driver, &|numbers| {
+        numbers.remove(&[Quantity::PcieThroughputTransmit])
+    });
+    assert_eq!(rates(&mut tracker, &mut driver), (None, None));
+}
+
+#[test]
 fn time_is_added_to_the_reasons_that_hold_and_a_gap_counts_little() {
     let mut tracked = Tracked::default();
     let period = Duration::from_secs(1);

@@ -9,7 +9,8 @@ use nvml_wrapper_sys::bindings::{
 };
 
 use super::{
-    Handle, INSUFFICIENT_SIZE, INVALID_ARGUMENT, NOT_SUPPORTED, OK, device, give, give_text, number,
+    ARGUMENT_VERSION_MISMATCH, Handle, INSUFFICIENT_SIZE, INVALID_ARGUMENT, NOT_SUPPORTED, OK,
+    device, give, give_text, number,
 };
 use crate::control::Control;
 
@@ -173,7 +174,7 @@ pub unsafe extern "C" fn nvmlDeviceGetMemoryInfo_v2(
         // SAFETY: the caller's structure.
         let to = unsafe { &mut *to };
         if to.version != (size_of::<nvmlMemory_v2_t>() as u32 | 2 << 24) {
-            return 25;
+            return ARGUMENT_VERSION_MISMATCH;
         }
         to.total = memory(handle, "total", control);
         to.reserved = memory(handle, "reserved", control);
@@ -278,7 +279,7 @@ pub unsafe extern "C" fn nvmlDeviceGetMarginTemperature(
             // SAFETY: the caller's structure.
             let to = unsafe { &mut *to };
             if to.version != (size_of::<nvmlMarginTemperature_t>() as u32 | 1 << 24) {
-                return 25;
+                return ARGUMENT_VERSION_MISMATCH;
             }
             match number("nvmlDeviceGetMarginTemperature", handle.gpu, control) {
                 Some(margin) => {
@@ -413,7 +414,8 @@ pub unsafe extern "C" fn nvmlDeviceGetNvLinkState(
     })
 }
 
-/// `nvmlDeviceGetFieldValues`. Numbers below zero come as signed, others as 64-bit unsigned ones.
+/// `nvmlDeviceGetFieldValues`. Numbers below zero come as signed, others as 64-bit unsigned ones, but
+/// for the narrow fields.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nvmlDeviceGetFieldValues(
     it: nvmlDevice_t,
@@ -429,6 +431,12 @@ pub unsafe extern "C" fn nvmlDeviceGetFieldValues(
                 Some(it) if it < 0.0 => {
                     value.valueType = 5;
                     value.value = nvmlValue_t { siVal: it as c_int };
+                }
+                Some(it) if control.is_narrow(value.fieldId) => {
+                    value.valueType = 1;
+                    value.value = nvmlValue_t {
+                        uiVal: it as c_ulonglong as c_uint,
+                    };
                 }
                 Some(it) => {
                     value.valueType = 3;
