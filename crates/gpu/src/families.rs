@@ -168,13 +168,13 @@ families! {
         "Intended fan speed as a fraction of the highest. It may exceed 1."
 
     PcieTransmit "gpu_pcie_transmit_bytes_total" Counter Bytes ["gpu", "uuid"]
-        "Bytes sent over PCIe (counter of the card: Hopper and later)."
+        "Bytes sent over PCIe, where the card counts them in 64 bits. A counter of 32 bits wraps too often to be one."
     PcieReceive "gpu_pcie_receive_bytes_total" Counter Bytes ["gpu", "uuid"]
-        "Bytes received over PCIe (counter of the card: Hopper and later)."
+        "Bytes received over PCIe, where the card counts them in 64 bits. A counter of 32 bits wraps too often to be one."
     PcieTransmitRate "gpu_pcie_transmit_bytes_per_second" Gauge None ["gpu", "uuid"]
-        "Rate of bytes sent over PCIe: mean over the sampling period (GPM), over 20 ms on older cards."
+        "Rate of bytes sent over PCIe: mean over the sampling period (GPM: Hopper and later), else over 20 ms."
     PcieReceiveRate "gpu_pcie_receive_bytes_per_second" Gauge None ["gpu", "uuid"]
-        "Rate of bytes received over PCIe: mean over the sampling period (GPM), over 20 ms on older cards."
+        "Rate of bytes received over PCIe: mean over the sampling period (GPM: Hopper and later), else over 20 ms."
     PcieReplays "gpu_pcie_replays_total" Counter None ["gpu", "uuid"]
         "PCIe packets that were sent again."
     PcieGeneration "gpu_pcie_link_generation" Gauge None ["gpu", "uuid"]
@@ -412,12 +412,12 @@ pub const ROWS: &[Row] = rows! {
     ClockMaxMemory => ClockMax [clock = "memory"] Scale::MEGA, "nvmlDeviceGetMaxClockInfo: MEM";
     ClockMaxVideo => ClockMax [clock = "video"] Scale::MEGA, "nvmlDeviceGetMaxClockInfo: VIDEO";
     PerformanceState => PerformanceState [] Scale::Same, "nvmlDeviceGetPerformanceState";
-    PcieTransmitted => PcieTransmit [] Scale::Same, "field PCIE_COUNT_TX_BYTES (197)";
-    PcieReceived => PcieReceive [] Scale::Same, "field PCIE_COUNT_RX_BYTES (198)";
+    PcieTransmitted => PcieTransmit [] Scale::Same, "field PCIE_COUNT_TX_BYTES (197), if of 64 bits";
+    PcieReceived => PcieReceive [] Scale::Same, "field PCIE_COUNT_RX_BYTES (198), if of 64 bits";
     GpmPcieTransmit => PcieTransmitRate [] Scale::MEBI, "GPM PCIE_TX_PER_SEC (20), MiB/s";
-    PcieThroughputTransmit => PcieTransmitRate [] Scale::KILO, "nvmlDeviceGetPcieThroughput: TX, KB/s";
+    PcieThroughputTransmit => PcieTransmitRate [] Scale::KILO, "else nvmlDeviceGetPcieThroughput: TX, KB/s";
     GpmPcieReceive => PcieReceiveRate [] Scale::MEBI, "GPM PCIE_RX_PER_SEC (21), MiB/s";
-    PcieThroughputReceive => PcieReceiveRate [] Scale::KILO, "nvmlDeviceGetPcieThroughput: RX, KB/s";
+    PcieThroughputReceive => PcieReceiveRate [] Scale::KILO, "else nvmlDeviceGetPcieThroughput: RX, KB/s";
     PcieReplays => PcieReplays [] Scale::Same, "nvmlDeviceGetPcieReplayCounter";
     PcieGeneration => PcieGeneration [] Scale::Same, "nvmlDeviceGetCurrPcieLinkGeneration";
     PcieGenerationMax => PcieGenerationMax [] Scale::Same, "nvmlDeviceGetMaxPcieLinkGeneration";
