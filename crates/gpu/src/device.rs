@@ -233,8 +233,9 @@ pub struct MigDevice {
 pub struct Standing {
     /// The numbers.
     pub numbers: Numbers,
-    /// Whether each NVLink is active, in order of the links. Empty without NVLink.
-    pub nvlinks: Vec<bool>,
+    /// Whether each NVLink is active, in order of the links; `None` where that is not known. Empty
+    /// without NVLink.
+    pub nvlinks: Vec<Option<bool>>,
 }
 
 /// All that was read of one GPU at one moment.

@@ -130,6 +130,9 @@ pub(crate) const fn from_code(code: u32) -> CallError {
     }
 }
 
+/// What an error of nvml-wrapper means to us. It says `UnexpectedVariant` of return codes that it does
+/// not know, and of *values* that it does not know: calls that answer in an enumeration are made in
+/// `raw`, where a number cannot be taken for a code.
 fn call_error(error: NvmlError) -> CallError {
     match error {
         NvmlError::FailedToLoadSymbol(_) => CallError::NotSupported,
@@ -229,10 +232,10 @@ impl Session for NvmlSession<'_> {
     }
 
     fn last_xids(&mut self, uuid: &str) -> Vec<u64> {
-        match self.kept.get(uuid).map(|kept| &kept.events) {
-            Some(events) => events.waiting().unwrap_or_default(),
-            None => Vec::new(),
-        }
+        let kept = self.kept.get_mut(uuid);
+        // What else fails is no news of a GPU that cannot be read.
+        kept.and_then(|kept| kept.events.waiting().0)
+            .unwrap_or_default()
     }
 
     fn pcie_throughput_blocks(&mut self, uuid: &str) -> bool {
@@ -265,12 +268,16 @@ impl NvmlSession<'_> {
             return Err(CallError::Unknown);
         };
         // Events first: they tell why a GPU was lost, also when nothing else can be read any more.
-        reading.xids = match self.nvml.device_by_index(index) {
-            Ok(device) if self.can_events => kept.events.xids(&device),
-            _ => None,
-        };
         let device = self.nvml.device_by_index(index).map_err(call_error)?;
+        let (xids, failed) = match self.can_events {
+            true => kept.events.xids(&device),
+            false => (None, None),
+        };
+        reading.xids = xids;
         let mut reader = Reader::new(&device, &mut *reading);
+        if let Some(error) = failed {
+            reader.failed(error);
+        }
         reader.often(&mut self.field_answer);
         reader.fail_if_lost()?;
         if wanted.standing {

@@ -191,8 +191,10 @@ fn parts(sample: &Sample, out: &mut Snapshot) {
     }
     for (gpu, values) in readable(sample) {
         for (active, link) in values.nvlinks.iter().zip(NUMERALS) {
-            let labels = Labels::of(gpu).with("link", link);
-            put(Family::NvlinkUp, &labels, flag(*active), out);
+            if let Some(active) = active {
+                let labels = Labels::of(gpu).with("link", link);
+                put(Family::NvlinkUp, &labels, flag(*active), out);
+            }
         }
     }
 }

@@ -43,7 +43,7 @@ pub(crate) struct Gpu {
 #[derive(Debug)]
 pub(crate) struct Values {
     pub(crate) numbers: Numbers,
-    pub(crate) nvlinks: Vec<bool>,
+    pub(crate) nvlinks: Vec<Option<bool>>,
     pub(crate) fans_percent: Vec<Option<u32>>,
     pub(crate) throttle_bits: Option<u64>,
     pub(crate) throttle_sampled: [Duration; throttle::COUNT],

@@ -668,6 +668,85 @@ fn errors_of_hardware_counters_are_counted_and_a_lost_gpu_is_down() {
 }
 
 #[test]
+fn no_xid_errors_are_promised_where_none_can_be_received() {
+    // Whatever is missing or forbidden for good: the families are absent, and stay so.
+    for (functions, control) in [
+        (&["nvmlEventSetWait_v2"][..], ""),
+        (&["nvmlEventSetCreate"][..], ""),
+        (&[][..], "code nvmlEventSetWait_v2 * 4\n"),
+        (&[][..], "code nvmlEventSetWait_v2 * 2\n"),
+        (&[][..], "code nvmlDeviceRegisterEvents * 4\n"),
+        (&[][..], "value nvmlDeviceGetSupportedEventTypes * 1\n"),
+    ] {
+        let rig = Rig::without(functions, control);
+        let page = rig.settled();
+        assert!(
+            page.shape().family("gpu_xid_events_total").is_none(),
+            "{functions:?} {control}"
+        );
+        let refused = of(
+            &page,
+            0,
+            "gpu_read_errors_total",
+            &[("error", "no_permission")],
+        );
+        assert_eq!(refused, control.contains(" 4").then_some(1.0), "{control}");
+    }
+    // An error that may pass: counted, and nothing is promised until it has passed.
+    let rig = Rig::new("code nvmlEventSetWait_v2 * 999\n");
+    let page = rig.settled();
+    assert!(page.shape().family("gpu_xid_events_total").is_none());
+    assert!(of(&page, 0, "gpu_read_errors_total", &[("error", "unknown")]) >= Some(1.0));
+    rig.fake.control("xid 0 31 2\n");
+    rig.page("what waited is counted", |page| {
+        of(page, 0, "gpu_xid_events_total", &[]) == Some(2.0)
+    });
+}
+
+#[test]
+fn one_nvlink_that_cannot_be_read_is_unknown_and_makes_no_sum_fall() {
+    let rig = Rig::new("");
+    let errors = |page: &Snapshot| of(page, 0, "gpu_nvlink_errors_total", &[("kind", "replay")]);
+    let up = |page: &Snapshot, link| of(page, 0, "gpu_nvlink_up", &[("link", link)]);
+    let page = rig.settled();
+    assert_eq!((errors(&page), up(&page, "5")), (Some(18.0), Some(1.0)));
+    for code in [999, 10, 4, 21, 27] {
+        rig.fake
+            .control(&format!("code nvmlDeviceGetNvLinkState:5 * {code}\n"));
+        let page = rig.page("one link is unknown", |page| up(page, "5").is_none());
+        assert_eq!(errors(&page), None, "{code}");
+        assert_eq!((up(&page, "4"), up(&page, "17")), (Some(1.0), Some(1.0)));
+        rig.fake.control("");
+        let page = rig.page("it is known again", |page| up(page, "5").is_some());
+        assert_eq!(errors(&page), Some(18.0));
+    }
+    // A link that is not there ends them.
+    rig.fake.control("code nvmlDeviceGetNvLinkState:4 * 2\n");
+    let page = rig.page("there are four", |page| up(page, "4").is_none());
+    assert_eq!((errors(&page), up(&page, "3")), (Some(4.0), Some(1.0)));
+}
+
+#[test]
+fn a_value_that_nobody_knows_is_no_return_code() {
+    // As return codes these mean a lost GPU, and a driver that is gone.
+    let rig = Rig::new(
+        "value nvmlDeviceGetNvLinkState:5 * 15\nvalue nvmlDeviceGetEccMode * 9\n\
+         value nvmlDeviceGetArchitecture * 1\n",
+    );
+    let page = rig.settled();
+    assert_eq!(of(&page, 0, "gpu_up", &[]), Some(1.0));
+    assert_eq!(of(&page, 0, "gpu_ecc_enabled", &[]), None);
+    assert_eq!(of(&page, 0, "gpu_nvlink_up", &[("link", "5")]), None);
+    assert_eq!(of(&page, 0, "gpu_nvlink_up", &[("link", "6")]), Some(1.0));
+    // The link is there, so its errors are in the sum.
+    assert_eq!(
+        of(&page, 0, "gpu_nvlink_errors_total", &[("kind", "replay")]),
+        Some(18.0)
+    );
+    assert!(page.shape().family("gpu_read_errors_total").is_none());
+}
+
+#[test]
 fn names_that_are_not_utf8_survive() {
     let rig = Rig::new("text nvmlDeviceGetName 0 4eff41\ntext nvmlDeviceGetUUID 0 4750552dfe\n");
     let page = rig.page("a page is there", |_| true);

@@ -105,6 +105,12 @@ impl Control {
         .unwrap_or(0)
     }
 
+    /// The code of a part of a function, without those of any function.
+    pub(crate) fn own_code(&self, part: &str, gpu: u32) -> u32 {
+        let of = |gpu| self.codes.get(&(part.to_owned(), gpu)).copied();
+        of(Some(gpu)).or_else(|| of(None)).unwrap_or(0)
+    }
+
     /// `Some(None)` is a number that this GPU does not support.
     pub(crate) fn value(&self, key: &str, gpu: u32) -> Option<Option<f64>> {
         if self.values.is_empty() {

@@ -12,6 +12,7 @@
 //! order 2,0,1                          the GPU that each index means: renumbering
 //! init 9                               nvmlInit_v2 says this code
 //! code nvmlDeviceGetPowerUsage 0 15    a function says this code for a GPU; * means any
+//! code nvmlDeviceGetNvLinkState:5 0 15 the same for one NVLink alone
 //! hang nvmlDeviceGetPowerUsage         a function (or *) does not return while this line stands
 //! value nvmlDeviceGetPowerUsage 0 5    a number in NVML's unit; * means any GPU; none = not supported
 //! narrow 197                           a field that comes as a 32-bit number, wrapped

@@ -201,6 +201,46 @@ pub(super) fn performance_state(device: &Device<'_>) -> Result<u32, CallError> {
     Ok(state)
 }
 
+/// What a switch says: 0 or 1. Any other number is of a later release and means nothing to this one.
+const fn switch(state: c_uint) -> Option<bool> {
+    match state {
+        0 => Some(false),
+        1 => Some(true),
+        _ => None,
+    }
+}
+
+/// `nvmlDeviceGetEccMode`: whether error correction is on.
+pub(super) fn ecc_mode(device: &Device<'_>) -> Result<Option<bool>, CallError> {
+    let call = present(device.nvml().lib().nvmlDeviceGetEccMode.as_ref())?;
+    let (mut current, mut pending) = (0, 0);
+    // SAFETY: as the module says; the enumerations are integers here, valid whatever is written.
+    checked(unsafe { call(handle(device), &raw mut current, &raw mut pending) })?;
+    Ok(switch(current))
+}
+
+/// An NVLink by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Link {
+    /// It is there, and active or not, where that is known.
+    Is(Option<bool>),
+    /// The GPU has no link of this number.
+    None,
+}
+
+/// `nvmlDeviceGetNvLinkState`.
+pub(super) fn nvlink(device: &Device<'_>, link: u32) -> Result<Link, CallError> {
+    let Ok(call) = device.nvml().lib().nvmlDeviceGetNvLinkState.as_ref() else {
+        return Ok(Link::None);
+    };
+    let mut state = 0;
+    // SAFETY: as the module says; the enumeration is an integer here, valid whatever is written.
+    match unsafe { call(handle(device), link, &raw mut state) } {
+        INVALID_ARGUMENT | NOT_SUPPORTED => Ok(Link::None),
+        code => checked(code).map(|()| Link::Is(switch(state))),
+    }
+}
+
 /// `nvmlDeviceGetGpuInstanceId` of a MIG device.
 pub(super) fn gpu_instance_id(device: &Device<'_>) -> Result<u32, CallError> {
     let call = present(device.nvml().lib().nvmlDeviceGetGpuInstanceId.as_ref())?;
@@ -275,6 +315,7 @@ pub(super) fn fields(
     Ok(())
 }
 
+const INVALID_ARGUMENT: nvmlReturn_t = 2;
 const NOT_SUPPORTED: nvmlReturn_t = 3;
 
 #[expect(

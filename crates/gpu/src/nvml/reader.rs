@@ -13,7 +13,7 @@ use nvml_wrapper::struct_wrappers::device::ProcessInfo;
 
 use super::fields::{self, Scoped};
 use super::gpm::{self, Spaced};
-use super::raw::{self, Answer, Field};
+use super::raw::{self, Answer, Field, Link};
 use super::{Kept, call_error};
 use crate::device::{
     CallError, MigDevice, Numbers, Process, ProcessKind, Quantity as Q, Reading, Standing, Wanted,
@@ -276,10 +276,10 @@ impl<'r, 'n> Reader<'r, 'n> {
 
     fn ecc(&mut self) {
         let device = self.device;
-        if let Some(mode) = self.note(device.is_ecc_enabled().map_err(call_error)) {
+        if let Some(enabled) = self.note(raw::ecc_mode(device)).flatten() {
             self.reading
                 .numbers
-                .put_u32(Q::EccEnabled, u32::from(mode.currently_enabled));
+                .put_u32(Q::EccEnabled, u32::from(enabled));
         }
         let (corrected, uncorrected) = (MemoryError::Corrected, MemoryError::Uncorrected);
         let (volatile, aggregate) = (EccCounter::Volatile, EccCounter::Aggregate);
@@ -304,18 +304,27 @@ impl<'r, 'n> Reader<'r, 'n> {
     }
 
     /// The state of each link, and its errors where the card keeps no totals.
-    fn nvlinks(&mut self, answer: &mut Answer) -> Vec<bool> {
+    fn nvlinks(&mut self, answer: &mut Answer) -> Vec<Option<bool>> {
         let mut nvlinks = Vec::new();
+        let mut all_known = true;
         for link in 0..LINKS_MAX {
-            let state = self.device.link_wrapper_for(link).is_active();
-            match self.note(state.map_err(call_error)) {
-                Some(active) => nvlinks.push(active),
+            match raw::nvlink(self.device, link) {
+                Ok(Link::Is(state)) => {
+                    self.answered = true;
+                    nvlinks.push(state);
+                }
                 // Links are numbered without gaps: the first that is not there ends them.
-                None => break,
+                Ok(Link::None) => break,
+                Err(error) => {
+                    self.failed(error);
+                    nvlinks.push(None);
+                    all_known = false;
+                }
             }
         }
         let links = u32::try_from(nvlinks.len()).unwrap_or(LINKS_MAX);
-        if links == 0 || self.reading.numbers.get(Q::NvlinkReplay).is_some() {
+        // A sum over other links than the last time would fall, or jump.
+        if links == 0 || !all_known || self.reading.numbers.get(Q::NvlinkReplay).is_some() {
             return nvlinks;
         }
         let asked: Vec<Field> = fields::OF_LINK
@@ -340,7 +349,9 @@ impl<'r, 'n> Reader<'r, 'n> {
 
     /// Whether the GPU is partitioned.
     pub(super) fn mig_mode(&mut self) -> bool {
-        let Some(mode) = self.note(self.device.mig_mode().map_err(call_error)) else {
+        let mode = self.note(self.device.mig_mode().map_err(call_error));
+        // A mode of a later release means nothing to this one.
+        let Some(mode) = mode.filter(|mode| mode.current <= 1) else {
             return false;
         };
         self.reading.numbers.put_u32(Q::MigMode, mode.current);

@@ -404,6 +404,10 @@ pub unsafe extern "C" fn nvmlDeviceGetNvLinkState(
 ) -> u32 {
     device("nvmlDeviceGetNvLinkState", it, |handle, control, _| {
         let own = format!("nvmlDeviceGetNvLinkState:{link}");
+        match control.own_code(&own, handle.gpu) {
+            OK => {}
+            code => return code,
+        }
         let key = match control.value(&own, handle.gpu) {
             Some(_) => &own,
             None if link < 18 => "nvmlDeviceGetNvLinkState",
