@@ -257,9 +257,21 @@ pub struct Reading {
     pub xids: Option<Vec<u64>>,
     /// Calls that failed otherwise than by not being supported.
     pub errors: Vec<CallError>,
+    /// How many numbers that are not in [`Numbers`] were dropped because they mean "no value".
+    pub sentinels: u32,
     /// How many numbers were left out because they cannot be told honestly, such as counters that wrap
     /// faster than they are read.
     pub left_out: u32,
+}
+
+impl Reading {
+    /// How many numbers of all parts were dropped because they mean "no value".
+    pub(crate) fn dropped(&self) -> u64 {
+        let standing = self.standing.iter().map(|standing| &standing.numbers);
+        let mig = self.mig.iter().map(|device| &device.numbers);
+        let parts = std::iter::once(&self.numbers).chain(standing).chain(mig);
+        parts.map(|it| u64::from(it.sentinels())).sum::<u64>() + u64::from(self.sentinels)
+    }
 }
 
 /// Which parts of a reading are wanted.

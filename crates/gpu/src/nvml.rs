@@ -26,7 +26,7 @@ use nvml_wrapper::error::NvmlError;
 
 use self::events::Events;
 use self::gpm::Spaced;
-use self::reader::Reader;
+use self::reader::{Listing, Reader};
 use crate::device::{
     CallError, Driver, DriverError, Identity, Quantity, Reading, Session, Versions, Wanted,
 };
@@ -147,6 +147,7 @@ struct NvmlSession<'n> {
     /// Whether samples and event sets can be freed again.
     can_gpm: bool,
     can_events: bool,
+    listing: Listing,
     field_answer: raw::Answer,
 }
 
@@ -170,6 +171,9 @@ impl<'n> NvmlSession<'n> {
             kept: HashMap::new(),
             can_gpm: lib.nvmlGpmSampleFree.is_ok(),
             can_events: lib.nvmlEventSetFree.is_ok(),
+            listing: nvml
+                .sys_driver_version()
+                .map_or(Listing::Newest, |version| Listing::of(&version)),
             field_answer: Vec::new(),
         }
     }
@@ -302,7 +306,7 @@ impl NvmlSession<'_> {
             reader.pcie_throughput();
         }
         if wanted.processes {
-            reader.processes();
+            reader.processes(self.listing, mig_enabled);
         }
         if wanted.mig && mig_enabled {
             reader.mig(kept, self.can_gpm, wanted);

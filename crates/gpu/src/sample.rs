@@ -330,7 +330,7 @@ impl Tracker {
             tracing::info!(gpu = index, uuid, "the GPU can be read");
             tracked.up = true;
         }
-        sample.sentinels += u64::from(reading.numbers.sentinels());
+        sample.sentinels += reading.dropped();
         sample.left_out += u64::from(reading.left_out);
         let values = tracked.values(reading, &self.options, &mut self.directory, session);
         Ok(tracked.gpu(Some(values)))

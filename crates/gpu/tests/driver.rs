@@ -531,6 +531,63 @@ fn processes_have_a_name_a_container_and_a_bound() {
 }
 
 #[test]
+fn the_odd_list_of_processes_of_driver_535_is_not_asked_for() {
+    // 535.54.03, and more processes than a list of narrower structures has room for.
+    let mut control = String::from("text nvmlSystemGetDriverVersion 0 3533352e35342e3033\n");
+    for pid in 1..=40_u64 {
+        control += &format!("process 0 {pid} {} compute\n", pid * 1024);
+    }
+    let rig = Rig::new(&control);
+    let page = rig.page("processes are listed", |page| {
+        of(page, 0, "gpu_processes", &[]) == Some(40.0)
+    });
+    for pid in [9_u32, 40] {
+        let (pid, bytes) = (pid.to_string(), f64::from(pid) * 1024.0);
+        let name = format!("engine-{pid}");
+        let labels = [
+            ("pid", pid.as_str()),
+            ("process_name", name.as_str()),
+            ("kind", "compute"),
+        ];
+        assert_eq!(of(&page, 0, "gpu_process_vram_bytes", &labels), Some(bytes));
+    }
+}
+
+#[test]
+fn without_privileges_processes_are_listed_by_the_mig_devices() {
+    let control = "mig 0 9 4 9\nprocess 0 7 4096 compute 9\nprocess 0 8 1024 compute 4\n";
+    let expected = |page: &Snapshot| {
+        for (pid, name, mig, bytes) in [
+            ("7", "engine-7", "9", 4096.0),
+            ("8", "engine-8", "4", 1024.0),
+        ] {
+            let labels = [
+                ("mig", mig),
+                ("pid", pid),
+                ("process_name", name),
+                ("kind", "compute"),
+            ];
+            assert_eq!(of(page, 0, "gpu_process_vram_bytes", &labels), Some(bytes));
+        }
+        assert!(page.shape().family("gpu_read_errors_total").is_none());
+    };
+    let rig = Rig::new(control);
+    expected(&rig.page("processes", |page| {
+        of(page, 0, "gpu_processes", &[]) == Some(2.0)
+    }));
+    let rig = Rig::new(&format!("{control}unprivileged\n"));
+    expected(&rig.page("processes", |page| {
+        of(page, 0, "gpu_processes", &[]) == Some(2.0)
+    }));
+    // None of its MIG devices is ours: how many processes there are is not known.
+    let rig = Rig::new("mig 0\nunprivileged\n");
+    let page = rig.page("a page is there", |_| true);
+    assert_eq!(of(&page, 0, "gpu_processes", &[]), None);
+    let refused = [("error", "no_permission")];
+    assert!(of(&page, 0, "gpu_read_errors_total", &refused) >= Some(1.0));
+}
+
+#[test]
 fn parts_that_are_switched_off_are_not_asked_for() {
     let mut options = options();
     options.processes = false;
@@ -557,6 +614,35 @@ fn sentinels_are_dropped_and_counted() {
     assert_eq!(of(&page, 0, "gpu_pcie_transmit_bytes_total", &[]), None);
     assert_eq!(of(&page, 0, "gpu_up", &[]), Some(1.0));
     assert_eq!(page.tally().dropped(DropReason::Sentinel), 3);
+}
+
+#[test]
+fn sentinels_of_all_parts_are_dropped_and_counted() {
+    // Of what hardly changes, of fans, of MIG devices, of processes.
+    let mut options = options();
+    options.standing_period = Duration::ZERO;
+    let rig = Rig::with(
+        &[],
+        "mig 0 3\nvalue nvmlDeviceGetEnforcedPowerLimit * 4294967295\n\
+         value nvmlDeviceGetNumFans * 1\nvalue nvmlDeviceGetFanSpeed_v2:0 * 4294967295\n\
+         process 0 44 18446744073709551615 compute 3\nvalue gpm:2 * 9223372036854775794\n",
+        options,
+    );
+    let page = rig.page("counters of instances are there", |page| {
+        page.shape()
+            .family("gpu_mig_memory_bandwidth_utilization_ratio")
+            .is_some()
+    });
+    for family in [
+        "gpu_power_limit_watts",
+        "gpu_fan_speed_ratio",
+        "gpu_mig_sm_active_ratio",
+        "gpu_process_vram_bytes",
+    ] {
+        assert!(page.shape().family(family).is_none(), "{family}");
+    }
+    assert_eq!(of(&page, 0, "gpu_processes", &[]), Some(1.0));
+    assert_eq!(page.tally().dropped(DropReason::Sentinel), 4);
 }
 
 #[test]

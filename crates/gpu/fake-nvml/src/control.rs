@@ -15,6 +15,17 @@ pub(crate) fn beside(library: &Path) -> PathBuf {
     name.into()
 }
 
+/// A process on a GPU.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Process {
+    pub(crate) gpu: u32,
+    pub(crate) pid: u32,
+    pub(crate) bytes: u64,
+    pub(crate) graphics: bool,
+    /// The GPU instance it runs in.
+    pub(crate) instance: Option<u32>,
+}
+
 /// What the control file says.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Control {
@@ -28,7 +39,8 @@ pub(crate) struct Control {
     texts: HashMap<(String, Option<u32>), Vec<u8>>,
     pub(crate) xids: Vec<(u32, u64, u64)>,
     pub(crate) mig: HashMap<u32, Vec<u32>>,
-    pub(crate) processes: Vec<(u32, u32, u64, bool)>,
+    pub(crate) processes: Vec<Process>,
+    pub(crate) unprivileged: bool,
     fixed: bool,
 }
 
@@ -76,11 +88,15 @@ impl Control {
                     control.mig.insert(small(1), instances);
                 }
                 Some("process") => {
-                    let graphics = words[4] == "graphics";
-                    control
-                        .processes
-                        .push((small(1), small(2), number(3), graphics));
+                    control.processes.push(Process {
+                        gpu: small(1),
+                        pid: small(2),
+                        bytes: number(3),
+                        graphics: words[4] == "graphics",
+                        instance: (words.len() > 5).then(|| small(5)),
+                    });
                 }
+                Some("unprivileged") => control.unprivileged = true,
                 Some("static") => control.fixed = true,
                 Some(other) => panic!("the control file has an unknown line: {other}"),
             }

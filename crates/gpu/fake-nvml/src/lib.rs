@@ -20,6 +20,8 @@
 //! xid 0 79 2                           so many XID errors of a code have happened on a GPU
 //! mig 0 7 9                            the GPU is partitioned into GPU instances of these ids
 //! process 0 4711 1024 compute          a process, its memory in bytes, compute or graphics
+//! process 0 4711 1024 compute 9        the same in a GPU instance
+//! unprivileged                         processes of a partitioned GPU are listed by its MIG devices only
 //! static                               the file is not looked at again: for measurements
 //! ```
 //!

@@ -28,7 +28,8 @@ use std::os::raw::{c_char, c_int, c_uint};
 use nvml_wrapper::{Device, FieldIdScheme, Nvml};
 use nvml_wrapper_sys::bindings::{
     nvmlDevice_t, nvmlFieldValue_t, nvmlMarginTemperature_t, nvmlMemory_t, nvmlReturn_t,
-    nvmlRowRemapperHistogramValues_t, nvmlValue_t,
+    nvmlRowRemapperHistogramValues_t, nvmlTemperature_t,
+    nvmlTemperatureSensors_enum_NVML_TEMPERATURE_GPU as GPU_SENSOR, nvmlValue_t,
     nvmlValueType_enum_NVML_VALUE_TYPE_DOUBLE as DOUBLE,
     nvmlValueType_enum_NVML_VALUE_TYPE_SIGNED_INT as SIGNED_INT,
     nvmlValueType_enum_NVML_VALUE_TYPE_SIGNED_LONG_LONG as SIGNED_LONG_LONG,
@@ -130,6 +131,36 @@ pub(super) fn clocks_event_reasons(device: &Device<'_>) -> Result<u64, CallError
     };
     checked(code)?;
     Ok(bits)
+}
+
+/// The temperature of the GPU in degrees: `nvmlDeviceGetTemperatureV`, or the older
+/// `nvmlDeviceGetTemperature`, which goes with CUDA 14.
+pub(super) fn temperature(device: &Device<'_>) -> Result<i32, CallError> {
+    let lib = device.nvml().lib();
+    if let Ok(call) = lib.nvmlDeviceGetTemperatureV.as_ref() {
+        let mut answer = nvmlTemperature_t {
+            version: version_of::<nvmlTemperature_t>(1),
+            sensorType: GPU_SENSOR,
+            temperature: 0,
+        };
+        // SAFETY: as the module says; the version names the size of the structure.
+        match checked(unsafe { call(handle(device), &raw mut answer) }) {
+            // There is no such thing yet as a card of which only the older call knows.
+            Err(CallError::NotSupported) => {}
+            result => return result.map(|()| answer.temperature),
+        }
+    }
+    let call = present(lib.nvmlDeviceGetTemperature.as_ref())?;
+    let mut degrees = 0;
+    // SAFETY: as the module says.
+    match unsafe { call(handle(device), GPU_SENSOR, &raw mut degrees) } {
+        // The number exists, and its successor did not tell it: that is no card without a sensor.
+        DEPRECATED => Err(CallError::Code(DEPRECATED)),
+        code => {
+            checked(code)?;
+            i32::try_from(degrees).map_err(|_| CallError::NotSupported)
+        }
+    }
 }
 
 /// `nvmlDeviceGetMarginTemperature`, in degrees.
@@ -317,6 +348,7 @@ pub(super) fn fields(
 
 const INVALID_ARGUMENT: nvmlReturn_t = 2;
 const NOT_SUPPORTED: nvmlReturn_t = 3;
+const DEPRECATED: nvmlReturn_t = 26;
 
 #[expect(
     clippy::cast_precision_loss,

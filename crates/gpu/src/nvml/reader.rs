@@ -185,7 +185,9 @@ impl<'r, 'n> Reader<'r, 'n> {
         };
         for fan in 0..fans.min(FANS_MAX) {
             let speed = self.note(self.device.fan_speed(fan).map_err(call_error));
-            self.reading.fans_percent.push(speed);
+            let known = speed.filter(|percent| *percent != u32::MAX);
+            self.reading.sentinels += u32::from(known != speed);
+            self.reading.fans_percent.push(known);
         }
     }
 
@@ -391,23 +393,26 @@ impl<'r, 'n> Reader<'r, 'n> {
         }
     }
 
-    pub(super) fn processes(&mut self) {
-        let device = self.device;
-        let compute = older(device.running_compute_processes(), || {
-            device.running_compute_processes_v2()
-        });
-        let graphics = older(device.running_graphics_processes(), || {
-            device.running_graphics_processes_v2()
-        });
-        for (kind, processes) in [
-            (ProcessKind::Compute, compute),
-            (ProcessKind::Graphics, graphics),
-        ] {
-            if let Some(processes) = self.note(processes.map_err(call_error)) {
-                self.reading
-                    .processes
-                    .get_or_insert_default()
-                    .extend(processes.into_iter().map(|info| process(kind, &info)));
+    /// Processes. Those of a partitioned GPU are shown to the privileged; others are shown those of the
+    /// MIG devices that are theirs.
+    pub(super) fn processes(&mut self, listing: Listing, mig_enabled: bool) {
+        for kind in [ProcessKind::Compute, ProcessKind::Graphics] {
+            let listed = match processes(self.device, kind, listing) {
+                Err(CallError::NoPermission) if mig_enabled => {
+                    processes_of_instances(self.device, kind, listing)
+                }
+                listed => listed,
+            };
+            let Some(infos) = self.note(listed) else {
+                continue;
+            };
+            let reading = &mut *self.reading;
+            let all = reading.processes.get_or_insert_default();
+            for info in infos {
+                let process = process(kind, &info);
+                // It runs, but how much memory it has is "no value".
+                reading.sentinels += u32::from(process.vram_bytes.is_none());
+                all.push(process);
             }
         }
     }
@@ -468,15 +473,77 @@ impl<'r, 'n> Reader<'r, 'n> {
 
 const FANS_MAX: u32 = 16;
 
-/// The result of the newest call, or of the older one where the library lacks the newest.
-fn older<T>(
-    newest: Result<T, NvmlError>,
-    older: impl FnOnce() -> Result<T, NvmlError>,
-) -> Result<T, NvmlError> {
-    match newest {
-        Err(NvmlError::FailedToLoadSymbol(_)) => older(),
-        result => result,
+/// Which call lists processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listing {
+    /// The newest that the library has.
+    Newest,
+    /// The one before. Drivers 535.43 to 535.86 have a third version that writes structures of 32
+    /// bytes (with `usedGpuCcProtectedMemory`) where those before and after, and the bindings, have 24:
+    /// it would write past the end of the list.
+    Second,
+}
+
+impl Listing {
+    /// What is safe with a driver of this version.
+    pub(super) fn of(driver_version: &str) -> Self {
+        let mut parts = driver_version.split('.').map(str::parse::<u32>);
+        match (parts.next(), parts.next()) {
+            (Some(Ok(535)), Some(Ok(minor))) if minor < 98 => Self::Second,
+            _ => Self::Newest,
+        }
     }
+}
+
+fn processes(
+    device: &Device<'_>,
+    kind: ProcessKind,
+    listing: Listing,
+) -> Result<Vec<ProcessInfo>, CallError> {
+    let newest = || match kind {
+        ProcessKind::Compute => device.running_compute_processes(),
+        ProcessKind::Graphics => device.running_graphics_processes(),
+    };
+    let second = || match kind {
+        ProcessKind::Compute => device.running_compute_processes_v2(),
+        ProcessKind::Graphics => device.running_graphics_processes_v2(),
+    };
+    let listed = match listing {
+        Listing::Second => second(),
+        Listing::Newest => match newest() {
+            // The library lacks it.
+            Err(NvmlError::FailedToLoadSymbol(_)) => second(),
+            result => result,
+        },
+    };
+    listed.map_err(call_error)
+}
+
+/// The processes of the MIG devices that this user may see. No permission where there is none.
+fn processes_of_instances(
+    parent: &Device<'_>,
+    kind: ProcessKind,
+    listing: Listing,
+) -> Result<Vec<ProcessInfo>, CallError> {
+    let mut all = Err(CallError::NoPermission);
+    for index in 0..parent.mig_device_count().map_err(call_error)? {
+        let device = parent.mig_device_by_index(index).map_err(call_error);
+        let found = device.and_then(|device| {
+            let instance = raw::gpu_instance_id(&device)?;
+            Ok((instance, processes(&device, kind, listing)?))
+        });
+        let (instance, own) = match found {
+            // Not there, or another's.
+            Err(CallError::NotSupported | CallError::NoPermission) => continue,
+            found => found?,
+        };
+        let own = own.into_iter().map(|info| ProcessInfo {
+            gpu_instance_id: info.gpu_instance_id.or(Some(instance)),
+            ..info
+        });
+        all = Ok(all.into_iter().flatten().chain(own).collect());
+    }
+    all
 }
 
 fn process(kind: ProcessKind, info: &ProcessInfo) -> Process {
@@ -540,6 +607,21 @@ fn memory(device: &Device<'_>) -> Result<Memory, CallError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn drivers_with_the_odd_list_of_processes_are_known() {
+        for (version, listing) in [
+            ("535.43.02", Listing::Second),
+            ("535.86.10", Listing::Second),
+            ("535.98", Listing::Newest),
+            ("535.104.05", Listing::Newest),
+            ("530.30.02", Listing::Newest),
+            ("550.54.15", Listing::Newest),
+            ("", Listing::Newest),
+        ] {
+            assert_eq!(Listing::of(version), listing, "{version}");
+        }
+    }
 
     #[test]
     fn a_mig_profile_is_the_end_of_the_name() {

@@ -9,8 +9,8 @@ use nvml_wrapper_sys::bindings::{
 };
 
 use super::{
-    ARGUMENT_VERSION_MISMATCH, Handle, INSUFFICIENT_SIZE, INVALID_ARGUMENT, NOT_SUPPORTED, OK,
-    device, give, give_text, number,
+    ARGUMENT_VERSION_MISMATCH, Handle, INSUFFICIENT_SIZE, INVALID_ARGUMENT, NO_PERMISSION,
+    NOT_SUPPORTED, OK, device, give, give_text, number,
 };
 use crate::control::Control;
 
@@ -484,6 +484,20 @@ pub unsafe extern "C" fn nvmlDeviceGetViolationStatus(
     })
 }
 
+/// The third version of the structure, as drivers 535.43 to 535.86 write it.
+#[repr(C)]
+struct WideProcessInfo {
+    info: nvmlProcessInfo_t,
+    protected_memory: c_ulonglong,
+}
+
+/// Whether the driver that this one says it is writes wide structures to lists of the third version.
+fn is_wide(function: &str, control: &Control) -> bool {
+    let version = control.text("nvmlSystemGetDriverVersion", 0);
+    let minor = version.and_then(|it| it.strip_prefix(b"535.")?.split(|byte| *byte == b'.').next());
+    function.ends_with("_v3") && minor.is_some_and(|it| it.len() == 2 && it < b"98".as_slice())
+}
+
 unsafe fn list_processes(
     function: &str,
     graphics: bool,
@@ -492,24 +506,46 @@ unsafe fn list_processes(
     infos: *mut nvmlProcessInfo_t,
 ) -> u32 {
     device(function, it, |handle, control, _| {
+        let partitioned = control.mig.contains_key(&handle.gpu);
+        if partitioned && control.unprivileged && handle.mig.is_none() {
+            return NO_PERMISSION;
+        }
+        let own = handle.instances(control).map(|(instance, _)| instance);
         let found: Vec<_> = control
             .processes
             .iter()
-            .filter(|(gpu, _, _, kind)| *gpu == handle.gpu && *kind == graphics)
+            .filter(|it| it.gpu == handle.gpu && it.graphics == graphics)
+            .filter(|it| own.is_none() || it.instance == own)
             .collect();
-        // SAFETY: the caller's pointers; the array is `count` long.
+        // SAFETY: the caller's pointers; the array is `count` long. That the caller made it of narrower
+        // structures than are written is the fault of those drivers.
         unsafe {
             let room = count.replace(found.len() as c_uint) as usize;
             if room < found.len() {
                 return INSUFFICIENT_SIZE;
             }
-            for (at, (_, pid, bytes, _)) in found.into_iter().enumerate() {
-                infos.add(at).write(nvmlProcessInfo_t {
-                    pid: *pid,
-                    usedGpuMemory: *bytes,
-                    gpuInstanceId: u32::MAX,
+            for (at, process) in found.into_iter().enumerate() {
+                let info = nvmlProcessInfo_t {
+                    pid: process.pid,
+                    usedGpuMemory: process.bytes,
+                    // A MIG device need not say what is known of it.
+                    gpuInstanceId: process
+                        .instance
+                        .filter(|_| own.is_none())
+                        .unwrap_or(u32::MAX),
                     computeInstanceId: u32::MAX,
-                });
+                };
+                if is_wide(function, control) {
+                    infos
+                        .cast::<WideProcessInfo>()
+                        .add(at)
+                        .write(WideProcessInfo {
+                            info,
+                            protected_memory: 0,
+                        });
+                } else {
+                    infos.add(at).write(info);
+                }
             }
         }
         OK
