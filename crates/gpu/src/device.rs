@@ -38,7 +38,8 @@ quantities! {
     PcieReceived GpmPcieTransmit PcieThroughputTransmit GpmPcieReceive PcieThroughputReceive
     PcieReplays PcieGeneration PcieGenerationMax PcieWidth PcieWidthMax NvlinkTransmitted
     NvlinkReceived GpmNvlinkTransmit GpmNvlinkReceive NvlinkCrcFlit NvlinkCrcData NvlinkReplay
-    NvlinkRecovery NvlinkCrc NvlinkEcc EccEnabled EccCorrected EccUncorrected EccLifetimeCorrected
+    NvlinkRecovery NvlinkCrc NvlinkRecoveryFailed NvlinkReceive NvlinkMalformed NvlinkOverrun
+    NvlinkRemote NvlinkHeader NvlinkIntegrity NvlinkDiscard NvlinkEcc EccEnabled EccCorrected EccUncorrected EccLifetimeCorrected
     EccLifetimeUncorrected EccDramCorrected EccDramUncorrected EccSramCorrected EccSramUncorrected
     RetiredSingleBit RetiredDoubleBit RetiredPending RemappedCorrected RemappedUncorrected
     RemapPending RemapFailed BanksMax BanksHigh BanksPartial BanksLow BanksNone ThrottledPower
@@ -167,6 +168,28 @@ pub struct Identity {
     pub vbios_version: Option<String>,
 }
 
+impl Identity {
+    /// Whether no part is missing.
+    pub(crate) const fn is_complete(&self) -> bool {
+        self.name.is_some()
+            && self.pci_bus_id.is_some()
+            && self.architecture.is_some()
+            && self.vbios_version.is_some()
+    }
+
+    /// Takes over the parts that are missing.
+    pub(crate) fn complete(&mut self, other: Self) {
+        complete(&mut self.name, other.name);
+        complete(&mut self.pci_bus_id, other.pci_bus_id);
+        complete(&mut self.architecture, other.architecture);
+        complete(&mut self.vbios_version, other.vbios_version);
+    }
+}
+
+fn complete(part: &mut Option<String>, other: Option<String>) {
+    *part = part.take().or(other);
+}
+
 /// Versions of the driver.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Versions {
@@ -176,6 +199,20 @@ pub struct Versions {
     pub nvml: Option<String>,
     /// The newest CUDA that the driver supports, for instance `13.1`.
     pub cuda: Option<String>,
+}
+
+impl Versions {
+    /// Whether no part is missing.
+    pub(crate) const fn is_complete(&self) -> bool {
+        self.driver.is_some() && self.nvml.is_some() && self.cuda.is_some()
+    }
+
+    /// Takes over the parts that are missing.
+    pub(crate) fn complete(&mut self, other: Self) {
+        complete(&mut self.driver, other.driver);
+        complete(&mut self.nvml, other.nvml);
+        complete(&mut self.cuda, other.cuda);
+    }
 }
 
 /// What a process does on a GPU.

@@ -195,7 +195,7 @@ families! {
     NvlinkReceiveRate "gpu_nvlink_receive_bytes_per_second" Gauge None ["gpu", "uuid"]
         "Rate of bytes received over all NVLinks, mean over the sampling period (GPM: Hopper and later)."
     NvlinkErrors "gpu_nvlink_errors_total" Counter None ["gpu", "uuid", "kind"]
-        "Errors on all NVLinks."
+        "Errors on all NVLinks, by kind. Which kinds there are differs by generation, and they overlap: do not add them."
     NvlinkUp "gpu_nvlink_up" Gauge None ["gpu", "uuid", "link"]
         "1 if the NVLink is active, 0 if it is down."
 
@@ -379,7 +379,7 @@ pub const ROWS: &[Row] = rows! {
     GpmTensorDfma => PipeActive [pipe = "tensor_dfma"] Scale::PERCENT, "GPM DFMA_TENSOR_UTIL (6)";
     GpmTensorHmma => PipeActive [pipe = "tensor_hmma"] Scale::PERCENT, "GPM HMMA_TENSOR_UTIL (7)";
     GpmTensorImma => PipeActive [pipe = "tensor_imma"] Scale::PERCENT, "GPM IMMA_TENSOR_UTIL (9)";
-    TemperatureGpu => Temperature [sensor = "gpu"] Scale::Same, "nvmlDeviceGetTemperature: GPU";
+    TemperatureGpu => Temperature [sensor = "gpu"] Scale::Same, "nvmlDeviceGetTemperatureV, else nvmlDeviceGetTemperature: GPU";
     TemperatureMemory => Temperature [sensor = "memory"] Scale::Same, "field MEMORY_TEMP (82)";
     ThresholdShutdown => TemperatureThreshold [threshold = "shutdown"] Scale::Same, "nvmlDeviceGetTemperatureThreshold: SHUTDOWN";
     ThresholdSlowdown => TemperatureThreshold [threshold = "slowdown"] Scale::Same, "nvmlDeviceGetTemperatureThreshold: SLOWDOWN";
@@ -396,7 +396,7 @@ pub const ROWS: &[Row] = rows! {
     PowerInstantModule => PowerInstant [scope = "module"] Scale::MILLI, "field POWER_INSTANT (186), scope 1";
     PowerAverageGpu => PowerAverage [scope = "gpu"] Scale::MILLI, "field POWER_AVERAGE (185), scope 0";
     PowerAverageModule => PowerAverage [scope = "module"] Scale::MILLI, "field POWER_AVERAGE (185), scope 1";
-    PowerAverageMemory => PowerAverage [scope = "memory"] Scale::MILLI, "field POWER_AVERAGE (185), scope 2";
+    PowerAverageMemory => PowerAverage [scope = "memory"] Scale::MILLI, "field POWER_AVERAGE (185), scope 2, if above 0";
     PowerLimit => PowerLimit [] Scale::MILLI, "nvmlDeviceGetEnforcedPowerLimit";
     PowerLimitRequested => PowerLimitRequested [] Scale::MILLI, "nvmlDeviceGetPowerManagementLimit";
     PowerLimitDefault => PowerLimitDefault [] Scale::MILLI, "nvmlDeviceGetPowerManagementDefaultLimit";
@@ -430,8 +430,16 @@ pub const ROWS: &[Row] = rows! {
     NvlinkCrcFlit => NvlinkErrors [kind = "crc_flit"] Scale::Same, "field NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL (38)";
     NvlinkCrcData => NvlinkErrors [kind = "crc_data"] Scale::Same, "field NVLINK_CRC_DATA_ERROR_COUNT_TOTAL (45)";
     NvlinkReplay => NvlinkErrors [kind = "replay"] Scale::Same, "field NVLINK_REPLAY_ERROR_COUNT_TOTAL (52); else NVLINK_ERROR_DL_REPLAY (161), summed over the links";
-    NvlinkRecovery => NvlinkErrors [kind = "recovery"] Scale::Same, "field NVLINK_RECOVERY_ERROR_COUNT_TOTAL (59); else NVLINK_ERROR_DL_RECOVERY (162), summed over the links";
+    NvlinkRecovery => NvlinkErrors [kind = "recovery"] Scale::Same, "field NVLINK_RECOVERY_ERROR_COUNT_TOTAL (59); else NVLINK_ERROR_DL_RECOVERY (162) or NVLINK_COUNT_LINK_RECOVERY_EVENTS (215), summed over the links";
     NvlinkCrc => NvlinkErrors [kind = "crc"] Scale::Same, "field NVLINK_ERROR_DL_CRC (163), summed over the links";
+    NvlinkRecoveryFailed => NvlinkErrors [kind = "recovery_failed"] Scale::Same, "field NVLINK_COUNT_LINK_RECOVERY_FAILED_EVENTS (214), summed over the links";
+    NvlinkReceive => NvlinkErrors [kind = "receive"] Scale::Same, "field NVLINK_COUNT_RCV_ERRORS (208), summed over the links";
+    NvlinkMalformed => NvlinkErrors [kind = "receive_malformed"] Scale::Same, "field NVLINK_COUNT_MALFORMED_PACKET_ERRORS (206), summed over the links";
+    NvlinkOverrun => NvlinkErrors [kind = "receive_overrun"] Scale::Same, "field NVLINK_COUNT_BUFFER_OVERRUN_ERRORS (207), summed over the links";
+    NvlinkRemote => NvlinkErrors [kind = "receive_remote"] Scale::Same, "field NVLINK_COUNT_RCV_REMOTE_ERRORS (209), summed over the links";
+    NvlinkHeader => NvlinkErrors [kind = "receive_header"] Scale::Same, "field NVLINK_COUNT_RCV_GENERAL_ERRORS (210), summed over the links";
+    NvlinkIntegrity => NvlinkErrors [kind = "link_integrity"] Scale::Same, "field NVLINK_COUNT_LOCAL_LINK_INTEGRITY_ERRORS (211), summed over the links";
+    NvlinkDiscard => NvlinkErrors [kind = "transmit_discard"] Scale::Same, "field NVLINK_COUNT_XMIT_DISCARDS (212), summed over the links";
     NvlinkEcc => NvlinkErrors [kind = "ecc_data"] Scale::Same, "field NVLINK_ECC_DATA_ERROR_COUNT_TOTAL (160)";
     EccEnabled => EccEnabled [] Scale::Same, "nvmlDeviceGetEccMode: current";
     EccCorrected => EccErrors [kind = "corrected"] Scale::Same, "nvmlDeviceGetTotalEccErrors: CORRECTED, VOLATILE";

@@ -114,6 +114,10 @@ pub(crate) struct Mig {
 /// that was a little late is no outage.
 const APART_MIN: Duration = Duration::from_secs(1);
 
+/// What a GPU or a driver does not say of itself is asked for so many more times, each with what hardly
+/// changes: some never say it.
+const RETRIES_MAX: u32 = 30;
+
 /// More GPUs than any machine has: a driver that says more is not believed.
 const GPUS_MAX: u32 = 128;
 
@@ -136,8 +140,11 @@ pub(crate) enum End {
 struct Tracked {
     labels: Arc<GpuLabels>,
     index: u32,
+    identity: Identity,
     /// In which session its identity was read.
     identified: u64,
+    /// How many more times missing parts of its identity are asked for.
+    identity_retries: u32,
     standing: Standing,
     /// The last PCIe throughput, in turns.
     throughput: [Option<f64>; 2],
@@ -158,6 +165,8 @@ pub(crate) struct Tracker {
     directory: Directory,
     session: u64,
     versions: Versions,
+    /// How many more times missing versions are asked for.
+    version_retries: u32,
     standing_read: Option<Instant>,
     /// Whose turn it is to be asked for its PCIe throughput.
     turn: usize,
@@ -172,6 +181,7 @@ impl Tracker {
             nameless: BTreeMap::new(),
             session: 0,
             versions: Versions::default(),
+            version_retries: 0,
             standing_read: None,
             turn: 0,
         }
@@ -181,6 +191,7 @@ impl Tracker {
     pub(crate) fn begin_session(&mut self, session: &mut dyn Session) {
         self.session += 1;
         self.versions = session.versions();
+        self.version_retries = RETRIES_MAX;
         self.standing_read = None;
         for gpu in self.gpus.values_mut() {
             gpu.read = None;
@@ -206,6 +217,10 @@ impl Tracker {
         let standing = self
             .standing_read
             .is_none_or(|read| read.elapsed() >= self.options.standing_period);
+        if standing && self.version_retries > 0 && !self.versions.is_complete() {
+            self.version_retries -= 1;
+            self.versions.complete(session.versions());
+        }
         let count = session.count().map_err(End::Gone)?.min(GPUS_MAX);
 
         let mut there: Vec<(u32, String)> = Vec::new();
@@ -300,10 +315,17 @@ impl Tracker {
     ) -> Result<Gpu, End> {
         let tracked = self.gpus.entry(uuid.to_owned()).or_default();
         if tracked.identified != self.session || tracked.index != index {
-            let identity = session.identity(index);
-            tracked.labels = Arc::new(labels(index, uuid, identity, &self.versions));
+            tracked.identity = session.identity(index);
             tracked.identified = self.session;
+            tracked.identity_retries = RETRIES_MAX;
             tracked.index = index;
+            tracked.name(uuid, &self.versions);
+        } else if wanted.standing {
+            if tracked.identity_retries > 0 && !tracked.identity.is_complete() {
+                tracked.identity_retries -= 1;
+                tracked.identity.complete(session.identity(index));
+            }
+            tracked.name(uuid, &self.versions);
         }
         // After an outage nothing old is shown as if it were new.
         let wanted = Wanted {
@@ -392,6 +414,14 @@ impl Tracker {
 }
 
 impl Tracked {
+    /// Makes its labels anew, where they are others than before.
+    fn name(&mut self, uuid: &str, versions: &Versions) {
+        let labels = labels(self.index, uuid, &self.identity, versions);
+        if *self.labels != labels {
+            self.labels = Arc::new(labels);
+        }
+    }
+
     fn gpu(&self, values: Option<Values>) -> Gpu {
         Gpu {
             labels: Arc::clone(&self.labels),
@@ -508,22 +538,22 @@ impl Tracked {
     }
 }
 
-fn labels(index: u32, uuid: &str, identity: Identity, versions: &Versions) -> GpuLabels {
+fn labels(index: u32, uuid: &str, identity: &Identity, versions: &Versions) -> GpuLabels {
     let info = [
-        ("gpu_name", identity.name),
-        ("pci_bus_id", identity.pci_bus_id),
-        ("architecture", identity.architecture),
-        ("vbios_version", identity.vbios_version),
-        ("driver_version", versions.driver.clone()),
-        ("nvml_version", versions.nvml.clone()),
-        ("cuda_version", versions.cuda.clone()),
+        ("gpu_name", &identity.name),
+        ("pci_bus_id", &identity.pci_bus_id),
+        ("architecture", &identity.architecture),
+        ("vbios_version", &identity.vbios_version),
+        ("driver_version", &versions.driver),
+        ("nvml_version", &versions.nvml),
+        ("cuda_version", &versions.cuda),
     ];
     GpuLabels {
         index: index.to_string(),
         uuid: uuid.to_owned(),
         info: info
             .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)))
+            .filter_map(|(name, value)| Some((name, value.clone()?)))
             .collect(),
     }
 }

@@ -833,6 +833,101 @@ fn a_value_that_nobody_knows_is_no_return_code() {
 }
 
 #[test]
+fn the_temperature_is_asked_for_by_both_of_its_names() {
+    let sensor = [("sensor", "gpu")];
+    let both = ["nvmlDeviceGetTemperatureV", "nvmlDeviceGetTemperature"];
+    for (functions, control, degrees) in [
+        (
+            &both[..0],
+            "code nvmlDeviceGetTemperature * 26\n",
+            Some(50.0),
+        ),
+        (&both[1..], "", Some(50.0)),
+        (&both[..1], "", Some(50.0)),
+        (
+            &both[..0],
+            "code nvmlDeviceGetTemperatureV * 25\n",
+            Some(50.0),
+        ),
+        (&both[..], "", None),
+        (&both[..0], "value nvmlDeviceGetTemperature * none\n", None),
+    ] {
+        let rig = Rig::without(functions, control);
+        let page = rig.settled();
+        let found = of(&page, 0, "gpu_temperature_celsius", &sensor);
+        assert_eq!(found, degrees, "without {functions:?}, {control}");
+        assert!(page.shape().family("gpu_read_errors_total").is_none());
+    }
+    // It exists, and neither of them tells it: no card without a sensor.
+    let rig = Rig::without(&both[..1], "code nvmlDeviceGetTemperature * 26\n");
+    let page = rig.settled();
+    assert_eq!(of(&page, 0, "gpu_temperature_celsius", &sensor), None);
+    let other = [("error", "other_code")];
+    assert!(of(&page, 0, "gpu_read_errors_total", &other) >= Some(1.0));
+}
+
+#[test]
+fn links_of_blackwell_tell_their_errors_under_later_names() {
+    let mut control = String::new();
+    for field in 161..=163 {
+        control += &format!("value field:{field} * none\n");
+    }
+    for field in 206..=215 {
+        control += &format!("value field:{field} * {}\n", field - 205);
+    }
+    let rig = Rig::new(&control);
+    let page = rig.settled();
+    for (kind, count) in [
+        ("receive_malformed", Some(18.0)),
+        ("receive_overrun", Some(36.0)),
+        ("receive", Some(54.0)),
+        ("receive_remote", Some(72.0)),
+        ("receive_header", Some(90.0)),
+        ("link_integrity", Some(108.0)),
+        ("transmit_discard", Some(126.0)),
+        ("recovery_failed", Some(162.0)),
+        ("recovery", Some(180.0)),
+        ("replay", None),
+        ("crc", None),
+    ] {
+        let found = of(&page, 0, "gpu_nvlink_errors_total", &[("kind", kind)]);
+        assert_eq!(found, count, "{kind}");
+    }
+}
+
+#[test]
+fn memory_that_draws_nothing_is_not_measured() {
+    let rig = Rig::new("value field:185:2 * 0\nvalue field:185:0 * 0\n");
+    let page = rig.settled();
+    let of_scope = |scope| of(&page, 0, "gpu_power_average_watts", &[("scope", scope)]);
+    assert_eq!((of_scope("memory"), of_scope("gpu")), (None, Some(0.0)));
+}
+
+#[test]
+fn what_a_gpu_is_is_asked_again_while_a_part_is_missing() {
+    let rig = Rig::new(
+        "code nvmlDeviceGetName * 999\ncode nvmlDeviceGetPciInfo_v3 * 999\n\
+         code nvmlSystemGetDriverVersion * 999\n",
+    );
+    let told = |page: &Snapshot, label: &str| {
+        let family = page.shape().family("gpu_info").unwrap();
+        let series = family.series().find(|it| page.has(*it)).unwrap();
+        series.label(label).map(str::to_owned)
+    };
+    let page = rig.page("a page is there", |_| true);
+    assert_eq!(told(&page, "gpu_name"), None);
+    assert_eq!(told(&page, "architecture").as_deref(), Some("hopper"));
+    rig.fake.control("");
+    let page = rig.page("it has its name", |page| told(page, "gpu_name").is_some());
+    assert_eq!(told(&page, "gpu_name").as_deref(), Some("NVIDIA H200"));
+    assert_eq!(
+        told(&page, "pci_bus_id").as_deref(),
+        Some("00000000:83:00.0")
+    );
+    assert_eq!(told(&page, "driver_version").as_deref(), Some("590.48.01"));
+}
+
+#[test]
 fn names_that_are_not_utf8_survive() {
     let rig = Rig::new("text nvmlDeviceGetName 0 4eff41\ntext nvmlDeviceGetUUID 0 4750552dfe\n");
     let page = rig.page("a page is there", |_| true);

@@ -15,6 +15,7 @@
 //! code nvmlDeviceGetNvLinkState:5 0 15 the same for one NVLink alone
 //! hang nvmlDeviceGetPowerUsage         a function (or *) does not return while this line stands
 //! value nvmlDeviceGetPowerUsage 0 5    a number in NVML's unit; * means any GPU; none = not supported
+//! value field:138:4294967295 0 5        a field by its id and scope, or without the scope for all
 //! narrow 197                           a field that comes as a 32-bit number, wrapped
 //! text nvmlDeviceGetName 0 4eff        text as hexadecimal bytes
 //! xid 0 79 2                           so many XID errors of a code have happened on a GPU

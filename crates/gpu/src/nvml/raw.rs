@@ -135,7 +135,7 @@ pub(super) fn clocks_event_reasons(device: &Device<'_>) -> Result<u64, CallError
 
 /// The temperature of the GPU in degrees: `nvmlDeviceGetTemperatureV`, or the older
 /// `nvmlDeviceGetTemperature`, which goes with CUDA 14.
-pub(super) fn temperature(device: &Device<'_>) -> Result<i32, CallError> {
+pub(super) fn temperature(device: &Device<'_>) -> Result<f64, CallError> {
     let lib = device.nvml().lib();
     if let Ok(call) = lib.nvmlDeviceGetTemperatureV.as_ref() {
         let mut answer = nvmlTemperature_t {
@@ -145,9 +145,9 @@ pub(super) fn temperature(device: &Device<'_>) -> Result<i32, CallError> {
         };
         // SAFETY: as the module says; the version names the size of the structure.
         match checked(unsafe { call(handle(device), &raw mut answer) }) {
-            // There is no such thing yet as a card of which only the older call knows.
+            // This card or version of the structure is none of its: perhaps of the older one's.
             Err(CallError::NotSupported) => {}
-            result => return result.map(|()| answer.temperature),
+            result => return result.map(|()| f64::from(answer.temperature)),
         }
     }
     let call = present(lib.nvmlDeviceGetTemperature.as_ref())?;
@@ -156,10 +156,10 @@ pub(super) fn temperature(device: &Device<'_>) -> Result<i32, CallError> {
     match unsafe { call(handle(device), GPU_SENSOR, &raw mut degrees) } {
         // The number exists, and its successor did not tell it: that is no card without a sensor.
         DEPRECATED => Err(CallError::Code(DEPRECATED)),
-        code => {
-            checked(code)?;
-            i32::try_from(degrees).map_err(|_| CallError::NotSupported)
-        }
+        code => checked(code).map(|()| match degrees {
+            u32::MAX => f64::NAN,
+            degrees => f64::from(degrees),
+        }),
     }
 }
 

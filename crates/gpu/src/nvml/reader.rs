@@ -5,7 +5,7 @@ use std::mem;
 use nvml_wrapper::Device;
 use nvml_wrapper::enum_wrappers::device::{
     Clock, EccCounter, MemoryError, MemoryLocation, PcieUtilCounter, PerformancePolicy,
-    TemperatureSensor, TemperatureThreshold,
+    TemperatureThreshold,
 };
 use nvml_wrapper::enums::device::UsedGpuMemory;
 use nvml_wrapper::error::NvmlError;
@@ -140,10 +140,9 @@ impl<'r, 'n> Reader<'r, 'n> {
                 self.reading.numbers.put_u32(quantity, percent);
             }
         }
-        self.try_u32(
-            Q::TemperatureGpu,
-            device.temperature(TemperatureSensor::Gpu),
-        );
+        if let Some(degrees) = self.note(raw::temperature(device)) {
+            self.reading.numbers.put(Q::TemperatureGpu, degrees);
+        }
         if let Some(margin) = self.note(raw::margin_temperature(device)) {
             self.reading
                 .numbers
@@ -203,9 +202,12 @@ impl<'r, 'n> Reader<'r, 'n> {
             let Some(value) = self.note(*value) else {
                 continue;
             };
+            // Cards that do not measure the power of their memory say 0 rather than that they cannot.
+            // On which this is so is not documented; memory that draws nothing at all is not either.
+            let unmeasured = *quantity == Q::PowerAverageMemory && value.number == 0.0;
             if fields::WRAPPING.contains(quantity) && !value.wide {
                 self.reading.left_out += 1;
-            } else {
+            } else if !unmeasured {
                 self.reading.numbers.put(*quantity, value.number);
             }
         }
@@ -329,19 +331,19 @@ impl<'r, 'n> Reader<'r, 'n> {
         if links == 0 || !all_known || self.reading.numbers.get(Q::NvlinkReplay).is_some() {
             return nvlinks;
         }
-        let asked: Vec<Field> = fields::OF_LINK
-            .iter()
-            .flat_map(|&(id, _)| (0..links).map(move |scope| Field { id, scope }))
-            .collect();
-        if self
-            .note(raw::fields(self.device, &asked, answer))
-            .is_none()
-        {
-            return nvlinks;
-        }
-        for (counts, (_, quantity)) in answer.chunks(links as usize).zip(fields::OF_LINK) {
+        for (id, quantity) in fields::OF_LINK {
+            if self.reading.numbers.get(quantity).is_some() {
+                continue;
+            }
+            let asked: Vec<Field> = (0..links).map(|scope| Field { id, scope }).collect();
+            if self
+                .note(raw::fields(self.device, &asked, answer))
+                .is_none()
+            {
+                break;
+            }
             // A sum that lacks a link would fall when the link comes back: all of them, or none.
-            let counts = counts.iter().map(|count| Ok(count.as_ref()?.number));
+            let counts = answer.iter().map(|count| Ok(count.as_ref()?.number));
             if let Ok(sum) = counts.sum::<Result<f64, &CallError>>() {
                 self.reading.numbers.put(quantity, sum);
             }

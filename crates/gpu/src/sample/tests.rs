@@ -52,6 +52,30 @@ fn what_hardly_changes_is_kept_between_its_readings_but_not_over_an_outage() {
 }
 
 #[test]
+fn what_a_gpu_never_says_of_itself_is_not_asked_for_ever() {
+    let mut driver = FakeDriver::new([FakeGpu::new(0)]);
+    let mut tracker = tracker();
+    tracker.options.standing_period = Duration::ZERO;
+    tracker.begin_session(&mut driver);
+    for _ in 0..100 {
+        tracker.sample(&mut driver).unwrap();
+    }
+    // Its BIOS has no version, and the driver none at all.
+    let tracked = tracker.gpus.values().next().unwrap();
+    assert!(!tracked.identity.is_complete());
+    assert_eq!((tracked.identity_retries, tracker.version_retries), (0, 0));
+    let labels = Arc::clone(&tracked.labels);
+    tracker.begin_session(&mut driver);
+    tracker.sample(&mut driver).unwrap();
+    let tracked = tracker.gpus.values().next().unwrap();
+    assert_eq!(
+        tracked.identity_retries, RETRIES_MAX,
+        "a session begins anew"
+    );
+    assert!(Arc::ptr_eq(&tracked.labels, &labels), "they are the same");
+}
+
+#[test]
 fn a_name_that_is_there_twice_is_read_once() {
     let mut driver = FakeDriver::new([FakeGpu::new(0), FakeGpu::new(0), FakeGpu::new(1)]);
     let mut tracker = tracker();

@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_int, c_uint, c_ulonglong};
 use nvml_wrapper_sys::bindings::{
     nvmlBAR1Memory_t, nvmlDevice_t, nvmlFieldValue_t, nvmlMarginTemperature_t, nvmlMemory_t,
     nvmlMemory_v2_t, nvmlPciInfo_t, nvmlProcessInfo_t, nvmlRowRemapperHistogramValues_t,
-    nvmlUtilization_t, nvmlValue_t, nvmlViolationTime_t,
+    nvmlTemperature_t, nvmlUtilization_t, nvmlValue_t, nvmlViolationTime_t,
 };
 
 use super::{
@@ -13,6 +13,7 @@ use super::{
     NOT_SUPPORTED, OK, device, give, give_text, number,
 };
 use crate::control::Control;
+use crate::defaults;
 
 /// Getters of one number.
 macro_rules! numbers {
@@ -266,6 +267,28 @@ pub unsafe extern "C" fn nvmlDeviceGetTemperature(
     })
 }
 
+/// `nvmlDeviceGetTemperatureV`: the number of `nvmlDeviceGetTemperature`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nvmlDeviceGetTemperatureV(
+    it: nvmlDevice_t,
+    to: *mut nvmlTemperature_t,
+) -> u32 {
+    device("nvmlDeviceGetTemperatureV", it, |handle, control, _| {
+        // SAFETY: the caller's structure.
+        let to = unsafe { &mut *to };
+        if to.version != (size_of::<nvmlTemperature_t>() as u32 | 1 << 24) {
+            return ARGUMENT_VERSION_MISMATCH;
+        }
+        match number("nvmlDeviceGetTemperature", handle.gpu, control) {
+            Some(degrees) => {
+                to.temperature = degrees as c_int;
+                OK
+            }
+            None => NOT_SUPPORTED,
+        }
+    })
+}
+
 /// `nvmlDeviceGetMarginTemperature`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nvmlDeviceGetMarginTemperature(
@@ -431,7 +454,13 @@ pub unsafe extern "C" fn nvmlDeviceGetFieldValues(
         let values = unsafe { std::slice::from_raw_parts_mut(values, count as usize) };
         for value in values {
             let key = format!("field:{}:{}", value.fieldId, value.scopeId);
-            match number(&key, handle.gpu, control) {
+            // A line without a scope is for all of them.
+            let any = format!("field:{}", value.fieldId);
+            let found = control
+                .value(&key, handle.gpu)
+                .or_else(|| control.value(&any, handle.gpu))
+                .unwrap_or_else(|| defaults::value(&key, handle.gpu));
+            match found {
                 Some(it) if it < 0.0 => {
                     value.valueType = 5;
                     value.value = nvmlValue_t { siVal: it as c_int };
