@@ -30,21 +30,22 @@ quantities! {
     UtilizationMemory Encoder Decoder Jpeg OpticalFlow GpmDramBandwidth GpmSmActive GpmSmOccupancy
     GpmTensor GpmGraphics GpmFp64 GpmFp32 GpmFp16 GpmInteger GpmTensorDfma GpmTensorHmma
     GpmTensorImma TemperatureGpu TemperatureMemory ThresholdShutdown ThresholdSlowdown
-    ThresholdMemoryMax ThresholdGpuMax ThresholdTarget TemperatureMargin MarginShutdown MarginSlowdown
-    MarginMemoryMax MarginGpuMax Power PowerInstantGpu PowerInstantModule PowerAverageGpu
-    PowerAverageModule PowerAverageMemory PowerLimit PowerLimitRequested PowerLimitDefault
-    PowerLimitMin PowerLimitMax Energy ClockGraphics ClockSm ClockMemory ClockVideo
-    ClockMaxGraphics ClockMaxSm ClockMaxMemory ClockMaxVideo PerformanceState PcieTransmitted
-    PcieReceived GpmPcieTransmit PcieThroughputTransmit GpmPcieReceive PcieThroughputReceive
-    PcieReplays PcieGeneration PcieGenerationMax PcieWidth PcieWidthMax NvlinkTransmitted
-    NvlinkReceived GpmNvlinkTransmit GpmNvlinkReceive NvlinkCrcFlit NvlinkCrcData NvlinkReplay
-    NvlinkRecovery NvlinkCrc NvlinkRecoveryFailed NvlinkReceive NvlinkMalformed NvlinkOverrun
-    NvlinkRemote NvlinkHeader NvlinkIntegrity NvlinkDiscard NvlinkEcc EccEnabled EccCorrected EccUncorrected EccLifetimeCorrected
-    EccLifetimeUncorrected EccDramCorrected EccDramUncorrected EccSramCorrected EccSramUncorrected
-    RetiredSingleBit RetiredDoubleBit RetiredPending RemappedCorrected RemappedUncorrected
-    RemapPending RemapFailed BanksMax BanksHigh BanksPartial BanksLow BanksNone ThrottledPower
-    ThrottledSyncBoost ThrottledSwThermal ThrottledHwThermal ThrottledPowerBrake ThrottledThermal
-    ThrottledBoardLimit ThrottledLowUtilization ThrottledReliability MigMode Multiprocessors
+    ThresholdMemoryMax ThresholdGpuMax ThresholdTarget TemperatureMargin MarginShutdown
+    MarginSlowdown MarginMemoryMax MarginGpuMax Power PowerInstantGpu PowerInstantModule
+    PowerAverageGpu PowerAverageModule PowerAverageMemory PowerLimit PowerLimitRequested
+    PowerLimitDefault PowerLimitMin PowerLimitMax Energy ClockGraphics ClockSm ClockMemory
+    ClockVideo ClockMaxGraphics ClockMaxSm ClockMaxMemory ClockMaxVideo PerformanceState
+    PcieTransmitted PcieReceived GpmPcieTransmit PcieThroughputTransmit GpmPcieReceive
+    PcieThroughputReceive PcieReplays PcieGeneration PcieGenerationMax PcieWidth PcieWidthMax
+    NvlinkTransmitted NvlinkReceived GpmNvlinkTransmit GpmNvlinkReceive NvlinkCrcFlit NvlinkCrcData
+    NvlinkReplay NvlinkRecovery NvlinkCrc NvlinkRecoveryFailed NvlinkReceive NvlinkMalformed
+    NvlinkOverrun NvlinkRemote NvlinkHeader NvlinkIntegrity NvlinkDiscard NvlinkEcc EccEnabled
+    EccCorrected EccUncorrected EccLifetimeCorrected EccLifetimeUncorrected EccDramCorrected
+    EccDramUncorrected EccSramCorrected EccSramUncorrected RetiredSingleBit RetiredDoubleBit
+    RetiredPending RemappedCorrected RemappedUncorrected RemapPending RemapFailed BanksMax BanksHigh
+    BanksPartial BanksLow BanksNone ThrottledPower ThrottledSyncBoost ThrottledSwThermal
+    ThrottledHwThermal ThrottledPowerBrake ThrottledThermal ThrottledBoardLimit
+    ThrottledLowUtilization ThrottledReliability MigMode Multiprocessors
 }
 
 /// At and above this, a 64-bit number means "no value": NVML and DCGM use several numbers just below
@@ -302,12 +303,10 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// How many numbers of all parts were dropped because they mean "no value".
-    pub(crate) fn dropped(&self) -> u64 {
-        let standing = self.standing.iter().map(|standing| &standing.numbers);
-        let mig = self.mig.iter().map(|device| &device.numbers);
-        let parts = std::iter::once(&self.numbers).chain(standing).chain(mig);
-        parts.map(|it| u64::from(it.sentinels())).sum::<u64>() + u64::from(self.sentinels)
+    /// How many numbers were dropped because they mean "no value", besides those of the GPU as a whole.
+    pub(crate) fn dropped_in_parts(&self) -> u64 {
+        let mig = self.mig.iter().map(|device| device.numbers.sentinels());
+        mig.chain([self.sentinels]).map(u64::from).sum()
     }
 }
 

@@ -272,8 +272,8 @@ impl NvmlSession<'_> {
         let Some(kept) = self.kept.get_mut(uuid) else {
             return Err(CallError::Unknown);
         };
-        // Events first: they tell why a GPU was lost, also when nothing else can be read any more.
         let device = self.nvml.device_by_index(index).map_err(call_error)?;
+        // Events first: they tell why a GPU was lost, also when nothing else can be read any more.
         let (xids, failed) = match self.can_events {
             true => kept.events.xids(&device),
             false => (None, None),

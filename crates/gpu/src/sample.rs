@@ -352,9 +352,11 @@ impl Tracker {
             tracing::info!(gpu = index, uuid, "the GPU can be read");
             tracked.up = true;
         }
-        sample.sentinels += reading.dropped();
+        let in_parts = reading.dropped_in_parts();
         sample.left_out += u64::from(reading.left_out);
         let values = tracked.values(reading, &self.options, &mut self.directory, session);
+        // What hardly changes is among them, also where it was read before.
+        sample.sentinels += u64::from(values.numbers.sentinels()) + in_parts;
         Ok(tracked.gpu(Some(values)))
     }
 

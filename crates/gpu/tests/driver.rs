@@ -620,7 +620,7 @@ fn sentinels_are_dropped_and_counted() {
 fn sentinels_of_all_parts_are_dropped_and_counted() {
     // Of what hardly changes, of fans, of MIG devices, of processes.
     let mut options = options();
-    options.standing_period = Duration::ZERO;
+    options.standing_period = Duration::from_secs(3600);
     let rig = Rig::with(
         &[],
         "mig 0 3\nvalue nvmlDeviceGetEnforcedPowerLimit * 4294967295\n\

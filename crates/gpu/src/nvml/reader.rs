@@ -325,6 +325,9 @@ impl<'r, 'n> Reader<'r, 'n> {
                     all_known = false;
                 }
             }
+            if self.lost.is_some() {
+                break;
+            }
         }
         let links = u32::try_from(nvlinks.len()).unwrap_or(LINKS_MAX);
         // A sum over other links than the last time would fall, or jump.
@@ -343,8 +346,8 @@ impl<'r, 'n> Reader<'r, 'n> {
                 break;
             }
             // A sum that lacks a link would fall when the link comes back: all of them, or none.
-            let counts = answer.iter().map(|count| Ok(count.as_ref()?.number));
-            if let Ok(sum) = counts.sum::<Result<f64, &CallError>>() {
+            let counts = answer.iter().map(|count| Ok((*count)?.number));
+            if let Some(sum) = self.note(counts.sum()) {
                 self.reading.numbers.put(quantity, sum);
             }
         }
