@@ -4,10 +4,11 @@
 //! function that the installed driver lacks is as good as one that the card does not support: the
 //! number is absent. The calls that nvml-wrapper lacks are in `raw`.
 //!
-//! Two traps of nvml-wrapper 0.13 are stepped around. Dropping an `Nvml`, an `EventSet` or a
-//! `GpmSample` panics where the library lacks the function that frees it, so none is made, or it is
-//! forgotten. And what borrows the library has to go before it: [`Driver::open`] hands out the session
-//! and gets it back, so that the borrow checker sees to the order.
+//! Four traps of nvml-wrapper 0.13 are stepped around. `call_error` has one, `reader::Listing` another.
+//! Dropping an `Nvml`, an `EventSet` or a `GpmSample` panics where the library lacks the function that
+//! frees it, so none is made, or it is forgotten. And what borrows the library has to go before it:
+//! [`Driver::open`] hands out the session and gets it back, so that the borrow checker sees to the
+//! order.
 
 mod events;
 mod fields;

@@ -24,8 +24,7 @@ impl<'n> Events<'n> {
     /// any.
     pub(super) fn xids(&mut self, device: &Device<'n>) -> (Option<Vec<u64>>, Option<CallError>) {
         if matches!(self, Self::NotAsked) {
-            let registered = Self::register(device);
-            match registered {
+            match Self::register(device) {
                 Ok(events) => *self = events,
                 Err(error) => {
                     if is_for_good(error) {
