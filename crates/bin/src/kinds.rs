@@ -164,8 +164,8 @@ pub struct Gpu {
     /// Do not read MIG instances.
     #[arg(long = "gpu.no-mig")]
     no_mig: bool,
-    /// Whether to ask cards without PCIe counters (before Hopper) for their PCIe rates, true by
-    /// default: that blocks the driver for 40 ms each time.
+    /// Whether to ask cards that tell their PCIe rates in no other way for them, true by default:
+    /// that blocks the driver for 40 ms each time.
     #[arg(long = "gpu.pcie-throughput", value_name = "BOOL")]
     pcie_throughput: Option<String>,
     #[command(flatten)]

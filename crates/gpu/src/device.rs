@@ -30,20 +30,22 @@ quantities! {
     UtilizationMemory Encoder Decoder Jpeg OpticalFlow GpmDramBandwidth GpmSmActive GpmSmOccupancy
     GpmTensor GpmGraphics GpmFp64 GpmFp32 GpmFp16 GpmInteger GpmTensorDfma GpmTensorHmma
     GpmTensorImma TemperatureGpu TemperatureMemory ThresholdShutdown ThresholdSlowdown
-    ThresholdMemoryMax ThresholdGpuMax ThresholdTarget TemperatureMargin MarginShutdown MarginSlowdown
-    MarginMemoryMax MarginGpuMax Power PowerInstantGpu PowerInstantModule PowerAverageGpu
-    PowerAverageModule PowerAverageMemory PowerLimit PowerLimitRequested PowerLimitDefault
-    PowerLimitMin PowerLimitMax Energy ClockGraphics ClockSm ClockMemory ClockVideo
-    ClockMaxGraphics ClockMaxSm ClockMaxMemory ClockMaxVideo PerformanceState PcieTransmitted
-    PcieReceived GpmPcieTransmit PcieThroughputTransmit GpmPcieReceive PcieThroughputReceive
-    PcieReplays PcieGeneration PcieGenerationMax PcieWidth PcieWidthMax NvlinkTransmitted
-    NvlinkReceived GpmNvlinkTransmit GpmNvlinkReceive NvlinkCrcFlit NvlinkCrcData NvlinkReplay
-    NvlinkRecovery NvlinkCrc NvlinkEcc EccEnabled EccCorrected EccUncorrected EccLifetimeCorrected
-    EccLifetimeUncorrected EccDramCorrected EccDramUncorrected EccSramCorrected EccSramUncorrected
-    RetiredSingleBit RetiredDoubleBit RetiredPending RemappedCorrected RemappedUncorrected
-    RemapPending RemapFailed BanksMax BanksHigh BanksPartial BanksLow BanksNone ThrottledPower
-    ThrottledSyncBoost ThrottledSwThermal ThrottledHwThermal ThrottledPowerBrake ThrottledThermal
-    ThrottledBoardLimit ThrottledLowUtilization ThrottledReliability MigMode Multiprocessors
+    ThresholdMemoryMax ThresholdGpuMax ThresholdTarget TemperatureMargin MarginShutdown
+    MarginSlowdown MarginMemoryMax MarginGpuMax Power PowerInstantGpu PowerInstantModule
+    PowerAverageGpu PowerAverageModule PowerAverageMemory PowerLimit PowerLimitRequested
+    PowerLimitDefault PowerLimitMin PowerLimitMax Energy ClockGraphics ClockSm ClockMemory
+    ClockVideo ClockMaxGraphics ClockMaxSm ClockMaxMemory ClockMaxVideo PerformanceState
+    PcieTransmitted PcieReceived GpmPcieTransmit PcieThroughputTransmit GpmPcieReceive
+    PcieThroughputReceive PcieReplays PcieGeneration PcieGenerationMax PcieWidth PcieWidthMax
+    NvlinkTransmitted NvlinkReceived GpmNvlinkTransmit GpmNvlinkReceive NvlinkCrcFlit NvlinkCrcData
+    NvlinkReplay NvlinkRecovery NvlinkCrc NvlinkRecoveryFailed NvlinkReceive NvlinkMalformed
+    NvlinkOverrun NvlinkRemote NvlinkHeader NvlinkIntegrity NvlinkDiscard NvlinkEcc EccEnabled
+    EccCorrected EccUncorrected EccLifetimeCorrected EccLifetimeUncorrected EccDramCorrected
+    EccDramUncorrected EccSramCorrected EccSramUncorrected RetiredSingleBit RetiredDoubleBit
+    RetiredPending RemappedCorrected RemappedUncorrected RemapPending RemapFailed BanksMax BanksHigh
+    BanksPartial BanksLow BanksNone ThrottledPower ThrottledSyncBoost ThrottledSwThermal
+    ThrottledHwThermal ThrottledPowerBrake ThrottledThermal ThrottledBoardLimit
+    ThrottledLowUtilization ThrottledReliability MigMode Multiprocessors
 }
 
 /// At and above this, a 64-bit number means "no value": NVML and DCGM use several numbers just below
@@ -167,6 +169,28 @@ pub struct Identity {
     pub vbios_version: Option<String>,
 }
 
+impl Identity {
+    /// Whether no part is missing.
+    pub(crate) const fn is_complete(&self) -> bool {
+        self.name.is_some()
+            && self.pci_bus_id.is_some()
+            && self.architecture.is_some()
+            && self.vbios_version.is_some()
+    }
+
+    /// Takes over the parts that are missing.
+    pub(crate) fn complete(&mut self, other: Self) {
+        complete(&mut self.name, other.name);
+        complete(&mut self.pci_bus_id, other.pci_bus_id);
+        complete(&mut self.architecture, other.architecture);
+        complete(&mut self.vbios_version, other.vbios_version);
+    }
+}
+
+fn complete(part: &mut Option<String>, other: Option<String>) {
+    *part = part.take().or(other);
+}
+
 /// Versions of the driver.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Versions {
@@ -176,6 +200,20 @@ pub struct Versions {
     pub nvml: Option<String>,
     /// The newest CUDA that the driver supports, for instance `13.1`.
     pub cuda: Option<String>,
+}
+
+impl Versions {
+    /// Whether no part is missing.
+    pub(crate) const fn is_complete(&self) -> bool {
+        self.driver.is_some() && self.nvml.is_some() && self.cuda.is_some()
+    }
+
+    /// Takes over the parts that are missing.
+    pub(crate) fn complete(&mut self, other: Self) {
+        complete(&mut self.driver, other.driver);
+        complete(&mut self.nvml, other.nvml);
+        complete(&mut self.cuda, other.cuda);
+    }
 }
 
 /// What a process does on a GPU.
@@ -223,7 +261,8 @@ pub struct MigDevice {
     pub uuid: String,
     /// For instance `1g.18gb`.
     pub profile: Option<String>,
-    /// Memory and counters of the GPU instance.
+    /// Memory and counters of the GPU instance, which its compute instances share, and the
+    /// multiprocessors of this compute instance alone.
     pub numbers: Numbers,
 }
 
@@ -232,8 +271,9 @@ pub struct MigDevice {
 pub struct Standing {
     /// The numbers.
     pub numbers: Numbers,
-    /// Whether each NVLink is active, in order of the links. Empty without NVLink.
-    pub nvlinks: Vec<bool>,
+    /// Whether each NVLink is active, in order of the links; `None` where that is not known. Empty
+    /// without NVLink.
+    pub nvlinks: Vec<Option<bool>>,
 }
 
 /// All that was read of one GPU at one moment.
@@ -255,6 +295,19 @@ pub struct Reading {
     pub xids: Option<Vec<u64>>,
     /// Calls that failed otherwise than by not being supported.
     pub errors: Vec<CallError>,
+    /// How many numbers that are not in [`Numbers`] were dropped because they mean "no value".
+    pub sentinels: u32,
+    /// How many numbers were left out because they cannot be told honestly, such as counters that wrap
+    /// faster than they are read.
+    pub left_out: u32,
+}
+
+impl Reading {
+    /// How many numbers were dropped because they mean "no value", besides those of the GPU as a whole.
+    pub(crate) fn dropped_in_parts(&self) -> u64 {
+        let mig = self.mig.iter().map(|device| device.numbers.sentinels());
+        mig.chain([self.sentinels]).map(u64::from).sum()
+    }
 }
 
 /// Which parts of a reading are wanted.
@@ -266,8 +319,12 @@ pub struct Wanted {
     pub processes: bool,
     /// Also MIG instances.
     pub mig: bool,
-    /// Also the PCIe throughput, which blocks for 20 ms a direction, where the card counts no bytes.
+    /// Also the PCIe throughput, which blocks for 20 ms a direction, where the card tells it in no
+    /// other way.
     pub pcie_throughput: bool,
+    /// Samples of hardware counters that are further apart make no pair: a mean over an outage says
+    /// nothing about now.
+    pub apart_max: Duration,
 }
 
 /// What a call to a driver says if it fails.

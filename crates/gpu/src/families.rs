@@ -168,13 +168,13 @@ families! {
         "Intended fan speed as a fraction of the highest. It may exceed 1."
 
     PcieTransmit "gpu_pcie_transmit_bytes_total" Counter Bytes ["gpu", "uuid"]
-        "Bytes sent over PCIe (counter of the card: Hopper and later)."
+        "Bytes sent over PCIe, where the card counts them in 64 bits. A counter of 32 bits wraps too often to be one."
     PcieReceive "gpu_pcie_receive_bytes_total" Counter Bytes ["gpu", "uuid"]
-        "Bytes received over PCIe (counter of the card: Hopper and later)."
+        "Bytes received over PCIe, where the card counts them in 64 bits. A counter of 32 bits wraps too often to be one."
     PcieTransmitRate "gpu_pcie_transmit_bytes_per_second" Gauge None ["gpu", "uuid"]
-        "Rate of bytes sent over PCIe: mean over the sampling period (GPM), over 20 ms on older cards."
+        "Rate of bytes sent over PCIe: mean over the sampling period (GPM: Hopper and later), else over 20 ms."
     PcieReceiveRate "gpu_pcie_receive_bytes_per_second" Gauge None ["gpu", "uuid"]
-        "Rate of bytes received over PCIe: mean over the sampling period (GPM), over 20 ms on older cards."
+        "Rate of bytes received over PCIe: mean over the sampling period (GPM: Hopper and later), else over 20 ms."
     PcieReplays "gpu_pcie_replays_total" Counter None ["gpu", "uuid"]
         "PCIe packets that were sent again."
     PcieGeneration "gpu_pcie_link_generation" Gauge None ["gpu", "uuid"]
@@ -195,7 +195,7 @@ families! {
     NvlinkReceiveRate "gpu_nvlink_receive_bytes_per_second" Gauge None ["gpu", "uuid"]
         "Rate of bytes received over all NVLinks, mean over the sampling period (GPM: Hopper and later)."
     NvlinkErrors "gpu_nvlink_errors_total" Counter None ["gpu", "uuid", "kind"]
-        "Errors on all NVLinks."
+        "Errors on all NVLinks, by kind. Which kinds there are differs by generation, and they overlap: do not add them."
     NvlinkUp "gpu_nvlink_up" Gauge None ["gpu", "uuid", "link"]
         "1 if the NVLink is active, 0 if it is down."
 
@@ -254,7 +254,7 @@ families! {
     MigVramReserved "gpu_mig_vram_reserved_bytes" Gauge Bytes ["gpu", "uuid", "mig"]
         "Memory of the GPU instance reserved for the driver and firmware."
     MigMultiprocessors "gpu_mig_multiprocessors" Gauge None ["gpu", "uuid", "mig"]
-        "Multiprocessors of the GPU instance."
+        "Multiprocessors of the compute instances in a GPU instance, together."
     MigMemoryBandwidth "gpu_mig_memory_bandwidth_utilization_ratio" Gauge Ratio ["gpu", "uuid", "mig"]
         "As gpu_memory_bandwidth_utilization_ratio, for a GPU instance."
     MigSmActive "gpu_mig_sm_active_ratio" Gauge Ratio ["gpu", "uuid", "mig"]
@@ -379,7 +379,7 @@ pub const ROWS: &[Row] = rows! {
     GpmTensorDfma => PipeActive [pipe = "tensor_dfma"] Scale::PERCENT, "GPM DFMA_TENSOR_UTIL (6)";
     GpmTensorHmma => PipeActive [pipe = "tensor_hmma"] Scale::PERCENT, "GPM HMMA_TENSOR_UTIL (7)";
     GpmTensorImma => PipeActive [pipe = "tensor_imma"] Scale::PERCENT, "GPM IMMA_TENSOR_UTIL (9)";
-    TemperatureGpu => Temperature [sensor = "gpu"] Scale::Same, "nvmlDeviceGetTemperature: GPU";
+    TemperatureGpu => Temperature [sensor = "gpu"] Scale::Same, "nvmlDeviceGetTemperatureV, else nvmlDeviceGetTemperature: GPU";
     TemperatureMemory => Temperature [sensor = "memory"] Scale::Same, "field MEMORY_TEMP (82)";
     ThresholdShutdown => TemperatureThreshold [threshold = "shutdown"] Scale::Same, "nvmlDeviceGetTemperatureThreshold: SHUTDOWN";
     ThresholdSlowdown => TemperatureThreshold [threshold = "slowdown"] Scale::Same, "nvmlDeviceGetTemperatureThreshold: SLOWDOWN";
@@ -396,7 +396,7 @@ pub const ROWS: &[Row] = rows! {
     PowerInstantModule => PowerInstant [scope = "module"] Scale::MILLI, "field POWER_INSTANT (186), scope 1";
     PowerAverageGpu => PowerAverage [scope = "gpu"] Scale::MILLI, "field POWER_AVERAGE (185), scope 0";
     PowerAverageModule => PowerAverage [scope = "module"] Scale::MILLI, "field POWER_AVERAGE (185), scope 1";
-    PowerAverageMemory => PowerAverage [scope = "memory"] Scale::MILLI, "field POWER_AVERAGE (185), scope 2";
+    PowerAverageMemory => PowerAverage [scope = "memory"] Scale::MILLI, "field POWER_AVERAGE (185), scope 2, if above 0";
     PowerLimit => PowerLimit [] Scale::MILLI, "nvmlDeviceGetEnforcedPowerLimit";
     PowerLimitRequested => PowerLimitRequested [] Scale::MILLI, "nvmlDeviceGetPowerManagementLimit";
     PowerLimitDefault => PowerLimitDefault [] Scale::MILLI, "nvmlDeviceGetPowerManagementDefaultLimit";
@@ -412,12 +412,12 @@ pub const ROWS: &[Row] = rows! {
     ClockMaxMemory => ClockMax [clock = "memory"] Scale::MEGA, "nvmlDeviceGetMaxClockInfo: MEM";
     ClockMaxVideo => ClockMax [clock = "video"] Scale::MEGA, "nvmlDeviceGetMaxClockInfo: VIDEO";
     PerformanceState => PerformanceState [] Scale::Same, "nvmlDeviceGetPerformanceState";
-    PcieTransmitted => PcieTransmit [] Scale::Same, "field PCIE_COUNT_TX_BYTES (197)";
-    PcieReceived => PcieReceive [] Scale::Same, "field PCIE_COUNT_RX_BYTES (198)";
+    PcieTransmitted => PcieTransmit [] Scale::Same, "field PCIE_COUNT_TX_BYTES (197), if of 64 bits";
+    PcieReceived => PcieReceive [] Scale::Same, "field PCIE_COUNT_RX_BYTES (198), if of 64 bits";
     GpmPcieTransmit => PcieTransmitRate [] Scale::MEBI, "GPM PCIE_TX_PER_SEC (20), MiB/s";
-    PcieThroughputTransmit => PcieTransmitRate [] Scale::KILO, "nvmlDeviceGetPcieThroughput: TX, KB/s";
+    PcieThroughputTransmit => PcieTransmitRate [] Scale::KILO, "else nvmlDeviceGetPcieThroughput: TX, KB/s";
     GpmPcieReceive => PcieReceiveRate [] Scale::MEBI, "GPM PCIE_RX_PER_SEC (21), MiB/s";
-    PcieThroughputReceive => PcieReceiveRate [] Scale::KILO, "nvmlDeviceGetPcieThroughput: RX, KB/s";
+    PcieThroughputReceive => PcieReceiveRate [] Scale::KILO, "else nvmlDeviceGetPcieThroughput: RX, KB/s";
     PcieReplays => PcieReplays [] Scale::Same, "nvmlDeviceGetPcieReplayCounter";
     PcieGeneration => PcieGeneration [] Scale::Same, "nvmlDeviceGetCurrPcieLinkGeneration";
     PcieGenerationMax => PcieGenerationMax [] Scale::Same, "nvmlDeviceGetMaxPcieLinkGeneration";
@@ -430,8 +430,16 @@ pub const ROWS: &[Row] = rows! {
     NvlinkCrcFlit => NvlinkErrors [kind = "crc_flit"] Scale::Same, "field NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL (38)";
     NvlinkCrcData => NvlinkErrors [kind = "crc_data"] Scale::Same, "field NVLINK_CRC_DATA_ERROR_COUNT_TOTAL (45)";
     NvlinkReplay => NvlinkErrors [kind = "replay"] Scale::Same, "field NVLINK_REPLAY_ERROR_COUNT_TOTAL (52); else NVLINK_ERROR_DL_REPLAY (161), summed over the links";
-    NvlinkRecovery => NvlinkErrors [kind = "recovery"] Scale::Same, "field NVLINK_RECOVERY_ERROR_COUNT_TOTAL (59); else NVLINK_ERROR_DL_RECOVERY (162), summed over the links";
+    NvlinkRecovery => NvlinkErrors [kind = "recovery"] Scale::Same, "field NVLINK_RECOVERY_ERROR_COUNT_TOTAL (59); else NVLINK_ERROR_DL_RECOVERY (162) or NVLINK_COUNT_LINK_RECOVERY_EVENTS (215), summed over the links";
     NvlinkCrc => NvlinkErrors [kind = "crc"] Scale::Same, "field NVLINK_ERROR_DL_CRC (163), summed over the links";
+    NvlinkRecoveryFailed => NvlinkErrors [kind = "recovery_failed"] Scale::Same, "field NVLINK_COUNT_LINK_RECOVERY_FAILED_EVENTS (214), summed over the links";
+    NvlinkReceive => NvlinkErrors [kind = "receive"] Scale::Same, "field NVLINK_COUNT_RCV_ERRORS (208), summed over the links";
+    NvlinkMalformed => NvlinkErrors [kind = "receive_malformed"] Scale::Same, "field NVLINK_COUNT_MALFORMED_PACKET_ERRORS (206), summed over the links";
+    NvlinkOverrun => NvlinkErrors [kind = "receive_overrun"] Scale::Same, "field NVLINK_COUNT_BUFFER_OVERRUN_ERRORS (207), summed over the links";
+    NvlinkRemote => NvlinkErrors [kind = "receive_remote"] Scale::Same, "field NVLINK_COUNT_RCV_REMOTE_ERRORS (209), summed over the links";
+    NvlinkHeader => NvlinkErrors [kind = "receive_header"] Scale::Same, "field NVLINK_COUNT_RCV_GENERAL_ERRORS (210), summed over the links";
+    NvlinkIntegrity => NvlinkErrors [kind = "link_integrity"] Scale::Same, "field NVLINK_COUNT_LOCAL_LINK_INTEGRITY_ERRORS (211), summed over the links";
+    NvlinkDiscard => NvlinkErrors [kind = "transmit_discard"] Scale::Same, "field NVLINK_COUNT_XMIT_DISCARDS (212), summed over the links";
     NvlinkEcc => NvlinkErrors [kind = "ecc_data"] Scale::Same, "field NVLINK_ECC_DATA_ERROR_COUNT_TOTAL (160)";
     EccEnabled => EccEnabled [] Scale::Same, "nvmlDeviceGetEccMode: current";
     EccCorrected => EccErrors [kind = "corrected"] Scale::Same, "nvmlDeviceGetTotalEccErrors: CORRECTED, VOLATILE";
@@ -472,7 +480,7 @@ pub const MIG_ROWS: &[Row] = rows! {
     MemoryTotal => MigVramTotal [] Scale::Same, "nvmlDeviceGetMemoryInfo_v2 of the MIG device: total";
     MemoryFree => MigVramFree [] Scale::Same, "nvmlDeviceGetMemoryInfo_v2 of the MIG device: free";
     MemoryReserved => MigVramReserved [] Scale::Same, "nvmlDeviceGetMemoryInfo_v2 of the MIG device: reserved";
-    Multiprocessors => MigMultiprocessors [] Scale::Same, "nvmlDeviceGetAttributes_v2: multiprocessorCount";
+    Multiprocessors => MigMultiprocessors [] Scale::Same, "nvmlDeviceGetAttributes_v2: multiprocessorCount, summed over the compute instances";
     GpmDramBandwidth => MigMemoryBandwidth [] Scale::PERCENT, "GPM DRAM_BW_UTIL (10) of the instance";
     GpmSmActive => MigSmActive [] Scale::PERCENT, "GPM SM_UTIL (2) of the instance";
     GpmSmOccupancy => MigSmOccupancy [] Scale::PERCENT, "GPM SM_OCCUPANCY (3) of the instance";

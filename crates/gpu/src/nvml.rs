@@ -4,10 +4,11 @@
 //! function that the installed driver lacks is as good as one that the card does not support: the
 //! number is absent. The calls that nvml-wrapper lacks are in `raw`.
 //!
-//! Two traps of nvml-wrapper 0.13 are stepped around. Dropping an `Nvml`, an `EventSet` or a
-//! `GpmSample` panics where the library lacks the function that frees it, so none is made, or it is
-//! forgotten. And what borrows the library has to go before it: [`Driver::open`] hands out the session
-//! and gets it back, so that the borrow checker sees to the order.
+//! Four traps of nvml-wrapper 0.13 are stepped around. `call_error` has one, `reader::Listing` another.
+//! Dropping an `Nvml`, an `EventSet` or a `GpmSample` panics where the library lacks the function that
+//! frees it, so none is made, or it is forgotten. And what borrows the library has to go before it:
+//! [`Driver::open`] hands out the session and gets it back, so that the borrow checker sees to the
+//! order.
 
 mod events;
 mod fields;
@@ -26,8 +27,10 @@ use nvml_wrapper::error::NvmlError;
 
 use self::events::Events;
 use self::gpm::Spaced;
-use self::reader::Reader;
-use crate::device::{CallError, Driver, DriverError, Identity, Reading, Session, Versions, Wanted};
+use self::reader::{Listing, Reader};
+use crate::device::{
+    CallError, Driver, DriverError, Identity, Quantity, Reading, Session, Versions, Wanted,
+};
 
 /// NVIDIA's management library.
 ///
@@ -128,6 +131,9 @@ pub(crate) const fn from_code(code: u32) -> CallError {
     }
 }
 
+/// What an error of nvml-wrapper means to us. It says `UnexpectedVariant` of return codes that it does
+/// not know, and of *values* that it does not know: calls that answer in an enumeration are made in
+/// `raw`, where a number cannot be taken for a code.
 fn call_error(error: NvmlError) -> CallError {
     match error {
         NvmlError::FailedToLoadSymbol(_) => CallError::NotSupported,
@@ -142,7 +148,8 @@ struct NvmlSession<'n> {
     /// Whether samples and event sets can be freed again.
     can_gpm: bool,
     can_events: bool,
-    field_answer: Vec<Result<f64, CallError>>,
+    listing: Listing,
+    field_answer: raw::Answer,
 }
 
 /// More GPUs than any machine has.
@@ -165,6 +172,10 @@ impl<'n> NvmlSession<'n> {
             kept: HashMap::new(),
             can_gpm: lib.nvmlGpmSampleFree.is_ok(),
             can_events: lib.nvmlEventSetFree.is_ok(),
+            listing: nvml
+                .sys_driver_version()
+                // Of an unknown version, the call that is safe with all.
+                .map_or(Listing::Second, |version| Listing::of(&version)),
             field_answer: Vec::new(),
         }
     }
@@ -215,62 +226,22 @@ impl Session for NvmlSession<'_> {
         wanted: Wanted,
         reading: &mut Reading,
     ) -> Result<(), CallError> {
-        if !self.kept.contains_key(uuid) {
-            if self.kept.len() >= KEPT_MAX {
-                // A driver that makes up identities must not fill the memory.
-                self.kept.clear();
-            }
-            self.kept.insert(uuid.to_owned(), Kept::default());
+        let result = self.read_all(index, uuid, wanted, reading);
+        if result.is_err()
+            && let Some(kept) = self.kept.get_mut(uuid)
+        {
+            // What comes after an outage has no before.
+            kept.gpm = None;
+            kept.mig_gpm.clear();
         }
-        let Some(kept) = self.kept.get_mut(uuid) else {
-            return Err(CallError::Unknown);
-        };
-        // Events first: they tell why a GPU was lost, also when nothing else can be read any more.
-        reading.xids = match self.nvml.device_by_index(index) {
-            Ok(device) if self.can_events => kept.events.xids(&device),
-            _ => None,
-        };
-        let device = self.nvml.device_by_index(index).map_err(call_error)?;
-        let mut reader = Reader::new(&device, &mut *reading);
-        reader.often(&mut self.field_answer);
-        reader.fail_if_lost()?;
-        if wanted.standing {
-            reader.standing(&mut self.field_answer);
-            reader.fail_if_lost()?;
-        }
-        let mig_enabled = reader.mig_mode();
-        if self.can_gpm && kept.supports_gpm(&device) && !mig_enabled {
-            gpm::step(
-                &device,
-                &mut kept.gpm,
-                &mut reader.reading.numbers,
-                |device| device.gpm_sample(),
-            );
-        }
-        reader.pcie(kept, wanted.pcie_throughput);
-        if wanted.processes {
-            reader.processes();
-        }
-        if wanted.mig && mig_enabled {
-            reader.mig(kept, self.can_gpm);
-        }
-        reader.fail_if_lost()?;
-        if reader.answered() {
-            return Ok(());
-        }
-        // Not one call went through. The most frequent reason is as good as any other.
-        Err(reading
-            .errors
-            .first()
-            .copied()
-            .unwrap_or(CallError::Unknown))
+        result
     }
 
     fn last_xids(&mut self, uuid: &str) -> Vec<u64> {
-        match self.kept.get(uuid).map(|kept| &kept.events) {
-            Some(events) => events.waiting().unwrap_or_default(),
-            None => Vec::new(),
-        }
+        let kept = self.kept.get_mut(uuid);
+        // What else fails is no news of a GPU that cannot be read.
+        kept.and_then(|kept| kept.events.waiting().0)
+            .unwrap_or_default()
     }
 
     fn pcie_throughput_blocks(&mut self, uuid: &str) -> bool {
@@ -284,6 +255,77 @@ impl Session for NvmlSession<'_> {
     }
 }
 
+impl NvmlSession<'_> {
+    fn read_all(
+        &mut self,
+        index: u32,
+        uuid: &str,
+        wanted: Wanted,
+        reading: &mut Reading,
+    ) -> Result<(), CallError> {
+        if !self.kept.contains_key(uuid) {
+            if self.kept.len() >= KEPT_MAX {
+                // A driver that makes up identities must not fill the memory.
+                self.kept.clear();
+            }
+            self.kept.insert(uuid.to_owned(), Kept::default());
+        }
+        let Some(kept) = self.kept.get_mut(uuid) else {
+            return Err(CallError::Unknown);
+        };
+        let device = self.nvml.device_by_index(index).map_err(call_error)?;
+        // Events first: they tell why a GPU was lost, also when nothing else can be read any more.
+        let (xids, failed) = match self.can_events {
+            true => kept.events.xids(&device),
+            false => (None, None),
+        };
+        reading.xids = xids;
+        let mut reader = Reader::new(&device, &mut *reading);
+        if let Some(error) = failed {
+            reader.failed(error);
+        }
+        reader.often(&mut self.field_answer);
+        reader.fail_if_lost()?;
+        if wanted.standing {
+            reader.standing(&mut self.field_answer);
+            reader.fail_if_lost()?;
+        }
+        let mig_enabled = reader.mig_mode();
+        let by_gpm = if mig_enabled {
+            kept.gpm = None;
+            false
+        } else {
+            kept.mig_gpm.clear();
+            self.can_gpm && reader.gpm(kept, wanted)
+        };
+        let counted = reader
+            .reading
+            .numbers
+            .get(Quantity::PcieTransmitted)
+            .is_some();
+        kept.pcie_throughput_blocks = !by_gpm && !counted;
+        if wanted.pcie_throughput && kept.pcie_throughput_blocks {
+            reader.pcie_throughput();
+        }
+        if wanted.processes {
+            reader.processes(self.listing, mig_enabled);
+        }
+        if wanted.mig && mig_enabled {
+            reader.mig(kept, self.can_gpm, wanted);
+        }
+        reader.fail_if_lost()?;
+        if reader.answered() {
+            return Ok(());
+        }
+        // Not one call went through. The most frequent reason is as good as any other.
+        Err(reading
+            .errors
+            .first()
+            .copied()
+            .unwrap_or(CallError::Unknown))
+    }
+}
+
 fn architecture(architecture: DeviceArchitecture) -> Option<String> {
     match architecture {
         DeviceArchitecture::Unknown => None,
@@ -292,16 +334,17 @@ fn architecture(architecture: DeviceArchitecture) -> Option<String> {
 }
 
 impl Kept<'_> {
-    fn supports_gpm(&mut self, device: &Device<'_>) -> bool {
-        if self.gpm_supported.is_none() {
-            self.gpm_supported = match device.gpm_support().map_err(call_error) {
-                Ok(supported) => Some(supported),
-                Err(CallError::NotSupported) => Some(false),
-                // Not an answer: to be asked again.
-                Err(_) => None,
-            };
+    fn supports_gpm(&mut self, device: &Device<'_>) -> Result<bool, CallError> {
+        if let Some(known) = self.gpm_supported {
+            return Ok(known);
         }
-        self.gpm_supported == Some(true)
+        let supported = match device.gpm_support().map_err(call_error) {
+            Err(CallError::NotSupported) => false,
+            // An error is no answer: to be asked again.
+            answer => answer?,
+        };
+        self.gpm_supported = Some(supported);
+        Ok(supported)
     }
 }
 

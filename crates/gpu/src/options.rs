@@ -34,8 +34,9 @@ pub struct Options {
     pub processes_max: usize,
     /// Whether MIG instances are read. Default true.
     pub mig: bool,
-    /// Whether cards without PCIe counters (before Hopper) are asked for their PCIe rates: that
-    /// blocks the sampling thread for 40 ms a card, a quarter of the period at most. Default true.
+    /// Whether cards that tell their PCIe rates neither by GPM nor by counters of 64 bits are asked
+    /// for them: that blocks the sampling thread for 40 ms a card, a quarter of the period at most.
+    /// Default true.
     pub pcie_throughput: bool,
     /// Where names and containers of processes are looked up. Default `/proc`.
     pub proc_root: PathBuf,

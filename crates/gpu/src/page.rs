@@ -64,8 +64,9 @@ pub(crate) fn write(sample: &Sample, age: Duration, out: &mut Snapshot) {
     xids(sample, out);
     processes(sample, out);
     mig(sample, out);
-    out.tally_mut()
-        .drop_samples(DropReason::Sentinel, sample.sentinels);
+    let tally = out.tally_mut();
+    tally.drop_samples(DropReason::Sentinel, sample.sentinels);
+    tally.drop_samples(DropReason::LeftOut, sample.left_out);
 }
 
 /// Writes what is left of a sample that is too old: which GPUs there were, and its age.
@@ -190,8 +191,10 @@ fn parts(sample: &Sample, out: &mut Snapshot) {
     }
     for (gpu, values) in readable(sample) {
         for (active, link) in values.nvlinks.iter().zip(NUMERALS) {
-            let labels = Labels::of(gpu).with("link", link);
-            put(Family::NvlinkUp, &labels, flag(*active), out);
+            if let Some(active) = active {
+                let labels = Labels::of(gpu).with("link", link);
+                put(Family::NvlinkUp, &labels, flag(*active), out);
+            }
         }
     }
 }

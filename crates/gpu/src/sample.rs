@@ -3,7 +3,7 @@
 //! Everything is kept by UUID: indices move when the driver is loaded again, a GPU is lost or a
 //! container gets other devices, and no value may move with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -23,7 +23,10 @@ pub(crate) struct Sample {
     pub(crate) taken: Instant,
     pub(crate) duration: Duration,
     pub(crate) gpus: Vec<Gpu>,
+    /// Numbers that were dropped because they mean "no value".
     pub(crate) sentinels: u64,
+    /// Numbers that cannot be told honestly.
+    pub(crate) left_out: u64,
 }
 
 /// One GPU in a sample.
@@ -40,7 +43,7 @@ pub(crate) struct Gpu {
 #[derive(Debug)]
 pub(crate) struct Values {
     pub(crate) numbers: Numbers,
-    pub(crate) nvlinks: Vec<bool>,
+    pub(crate) nvlinks: Vec<Option<bool>>,
     pub(crate) fans_percent: Vec<Option<u32>>,
     pub(crate) throttle_bits: Option<u64>,
     pub(crate) throttle_sampled: [Duration; throttle::COUNT],
@@ -107,8 +110,23 @@ pub(crate) struct Mig {
     pub(crate) bound: BoundState,
 }
 
+/// However short the period, samples of hardware counters this far apart still make a pair: a thread
+/// that was a little late is no outage.
+const APART_MIN: Duration = Duration::from_secs(1);
+
+/// What a GPU or a driver does not say of itself is asked for so many more times, each with what hardly
+/// changes: some never say it.
+const RETRIES_MAX: u32 = 30;
+
 /// More GPUs than any machine has: a driver that says more is not believed.
 const GPUS_MAX: u32 = 128;
+
+/// What a GPU does that can be asked for its PCIe throughput only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Asked,
+    Waits,
+}
 
 /// Why a driver session cannot go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,8 +140,11 @@ pub(crate) enum End {
 struct Tracked {
     labels: Arc<GpuLabels>,
     index: u32,
+    identity: Identity,
     /// In which session its identity was read.
     identified: u64,
+    /// How many more times missing parts of its identity are asked for.
+    identity_retries: u32,
     standing: Standing,
     /// The last PCIe throughput, in turns.
     throughput: [Option<f64>; 2],
@@ -144,6 +165,8 @@ pub(crate) struct Tracker {
     directory: Directory,
     session: u64,
     versions: Versions,
+    /// How many more times missing versions are asked for.
+    version_retries: u32,
     standing_read: Option<Instant>,
     /// Whose turn it is to be asked for its PCIe throughput.
     turn: usize,
@@ -158,6 +181,7 @@ impl Tracker {
             nameless: BTreeMap::new(),
             session: 0,
             versions: Versions::default(),
+            version_retries: 0,
             standing_read: None,
             turn: 0,
         }
@@ -167,6 +191,7 @@ impl Tracker {
     pub(crate) fn begin_session(&mut self, session: &mut dyn Session) {
         self.session += 1;
         self.versions = session.versions();
+        self.version_retries = RETRIES_MAX;
         self.standing_read = None;
         for gpu in self.gpus.values_mut() {
             gpu.read = None;
@@ -197,6 +222,10 @@ impl Tracker {
         let standing = self
             .standing_read
             .is_none_or(|read| read.elapsed() >= self.options.standing_period);
+        if standing && self.version_retries > 0 && !self.versions.is_complete() {
+            self.version_retries -= 1;
+            self.versions.complete(session.versions());
+        }
         let count = session.count().map_err(End::Gone)?.min(GPUS_MAX);
 
         let mut there: Vec<(u32, String)> = Vec::new();
@@ -211,12 +240,13 @@ impl Tracker {
             }
         }
 
-        let asked_for_throughput = self.throughput_turns(&there, session);
+        let turns = self.throughput_turns(&there, session);
         let mut sample = Sample {
             taken: started,
             duration: Duration::ZERO,
             gpus: Vec::with_capacity(there.len() + failed.len()),
             sentinels: 0,
+            left_out: 0,
         };
         let mut by_index: Vec<(u32, Gpu)> = Vec::new();
         for (index, uuid) in &there {
@@ -224,9 +254,16 @@ impl Tracker {
                 standing,
                 processes: self.options.processes,
                 mig: self.options.mig,
-                pcie_throughput: asked_for_throughput.contains(uuid),
+                pcie_throughput: turns.get(uuid) == Some(&Turn::Asked),
+                apart_max: (self.options.period * 2).max(APART_MIN),
             };
-            let gpu = self.read(*index, uuid, wanted, session, &mut sample.sentinels)?;
+            if turns.get(uuid) != Some(&Turn::Waits)
+                && let Some(tracked) = self.gpus.get_mut(uuid)
+            {
+                // What is not told this time is not known, or comes from elsewhere now.
+                tracked.throughput = [None; 2];
+            }
+            let gpu = self.read(*index, uuid, wanted, session, &mut sample)?;
             by_index.push((*index, gpu));
         }
         by_index.extend(self.missing(&there, &failed, session));
@@ -241,14 +278,15 @@ impl Tracker {
     }
 
     /// Which GPUs are asked for their PCIe throughput this time. Each answer takes 40 ms, so that no
-    /// more than a quarter of the period goes there; the others keep their last one.
+    /// more than a quarter of the period goes there; the others wait and keep their last one. A GPU
+    /// that tells it in another way has no turn.
     fn throughput_turns(
         &mut self,
         there: &[(u32, String)],
         session: &mut dyn Session,
-    ) -> Vec<String> {
+    ) -> HashMap<String, Turn> {
         if !self.options.pcie_throughput {
-            return Vec::new();
+            return HashMap::new();
         }
         let blocking: Vec<&String> = there
             .iter()
@@ -261,9 +299,15 @@ impl Tracker {
             .clamp(1, blocking.len().max(1));
         let first = self.turn;
         self.turn = self.turn.wrapping_add(turns);
-        (0..turns.min(blocking.len()))
-            .map(|offset| blocking[first.wrapping_add(offset) % blocking.len()].clone())
-            .collect()
+        let mut all: HashMap<String, Turn> = blocking
+            .iter()
+            .map(|uuid| ((*uuid).clone(), Turn::Waits))
+            .collect();
+        for offset in 0..turns.min(blocking.len()) {
+            let uuid = blocking[first.wrapping_add(offset) % blocking.len()];
+            all.insert(uuid.clone(), Turn::Asked);
+        }
+        all
     }
 
     fn read(
@@ -272,14 +316,21 @@ impl Tracker {
         uuid: &str,
         wanted: Wanted,
         session: &mut dyn Session,
-        sentinels: &mut u64,
+        sample: &mut Sample,
     ) -> Result<Gpu, End> {
         let tracked = self.gpus.entry(uuid.to_owned()).or_default();
         if tracked.identified != self.session || tracked.index != index {
-            let identity = session.identity(index);
-            tracked.labels = Arc::new(labels(index, uuid, identity, &self.versions));
+            tracked.identity = session.identity(index);
             tracked.identified = self.session;
+            tracked.identity_retries = RETRIES_MAX;
             tracked.index = index;
+            tracked.name(uuid, &self.versions);
+        } else if wanted.standing {
+            if tracked.identity_retries > 0 && !tracked.identity.is_complete() {
+                tracked.identity_retries -= 1;
+                tracked.identity.complete(session.identity(index));
+            }
+            tracked.name(uuid, &self.versions);
         }
         // After an outage nothing old is shown as if it were new.
         let wanted = Wanted {
@@ -306,8 +357,11 @@ impl Tracker {
             tracing::info!(gpu = index, uuid, "the GPU can be read");
             tracked.up = true;
         }
-        *sentinels += u64::from(reading.numbers.sentinels());
+        let in_parts = reading.dropped_in_parts();
+        sample.left_out += u64::from(reading.left_out);
         let values = tracked.values(reading, &self.options, &mut self.directory, session);
+        // What hardly changes is among them, also where it was read before.
+        sample.sentinels += u64::from(values.numbers.sentinels()) + in_parts;
         Ok(tracked.gpu(Some(values)))
     }
 
@@ -367,6 +421,14 @@ impl Tracker {
 }
 
 impl Tracked {
+    /// Makes its labels anew, where they are others than before.
+    fn name(&mut self, uuid: &str, versions: &Versions) {
+        let labels = labels(self.index, uuid, &self.identity, versions);
+        if *self.labels != labels {
+            self.labels = Arc::new(labels);
+        }
+    }
+
     fn gpu(&self, values: Option<Values>) -> Gpu {
         Gpu {
             labels: Arc::clone(&self.labels),
@@ -444,13 +506,19 @@ impl Tracked {
         }
     }
 
-    /// Where it was not this GPU's turn, the last throughput stands.
+    /// Where it was not this GPU's turn, the last throughput stands. A rate that GPM tells is the only
+    /// one: both are the same series.
     fn keep_throughput(&mut self, numbers: &mut Numbers) {
-        let quantities = [
-            Quantity::PcieThroughputTransmit,
-            Quantity::PcieThroughputReceive,
+        let sources = [
+            (Quantity::PcieThroughputTransmit, Quantity::GpmPcieTransmit),
+            (Quantity::PcieThroughputReceive, Quantity::GpmPcieReceive),
         ];
-        for (kept, quantity) in self.throughput.iter_mut().zip(quantities) {
+        for (kept, (quantity, gpm)) in self.throughput.iter_mut().zip(sources) {
+            if numbers.get(gpm).is_some() {
+                *kept = None;
+                numbers.remove(&[quantity]);
+                continue;
+            }
             match (numbers.get(quantity), *kept) {
                 (Some(fresh), _) => *kept = Some(fresh),
                 (None, Some(last)) => numbers.put(quantity, last),
@@ -477,22 +545,22 @@ impl Tracked {
     }
 }
 
-fn labels(index: u32, uuid: &str, identity: Identity, versions: &Versions) -> GpuLabels {
+fn labels(index: u32, uuid: &str, identity: &Identity, versions: &Versions) -> GpuLabels {
     let info = [
-        ("gpu_name", identity.name),
-        ("pci_bus_id", identity.pci_bus_id),
-        ("architecture", identity.architecture),
-        ("vbios_version", identity.vbios_version),
-        ("driver_version", versions.driver.clone()),
-        ("nvml_version", versions.nvml.clone()),
-        ("cuda_version", versions.cuda.clone()),
+        ("gpu_name", &identity.name),
+        ("pci_bus_id", &identity.pci_bus_id),
+        ("architecture", &identity.architecture),
+        ("vbios_version", &identity.vbios_version),
+        ("driver_version", &versions.driver),
+        ("nvml_version", &versions.nvml),
+        ("cuda_version", &versions.cuda),
     ];
     GpuLabels {
         index: index.to_string(),
         uuid: uuid.to_owned(),
         info: info
             .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)))
+            .filter_map(|(name, value)| Some((name, value.clone()?)))
             .collect(),
     }
 }
@@ -540,6 +608,9 @@ fn processes(
 
 fn mig(mut devices: Vec<MigDevice>, options: &Options) -> Vec<Mig> {
     devices.sort_by_key(|device| (device.gpu_instance, device.compute_instance));
+    for instance in devices.chunk_by_mut(|a, b| a.gpu_instance == b.gpu_instance) {
+        share_multiprocessors(instance);
+    }
     let mut last = None;
     devices
         .into_iter()
@@ -553,6 +624,21 @@ fn mig(mut devices: Vec<MigDevice>, options: &Options) -> Vec<Mig> {
             numbers: device.numbers,
         })
         .collect()
+}
+
+/// Multiprocessors belong to one compute instance each: those of a GPU instance are the sum, and not
+/// known where one of them is not.
+fn share_multiprocessors(devices: &mut [MigDevice]) {
+    let own = devices
+        .iter()
+        .map(|device| device.numbers.get(Quantity::Multiprocessors));
+    let sum: Option<f64> = own.sum();
+    for device in devices {
+        device.numbers.remove(&[Quantity::Multiprocessors]);
+        if let Some(sum) = sum {
+            device.numbers.put(Quantity::Multiprocessors, sum);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ impl Numbers {
     }
 }
 
-const FUNCTIONS: [&str; 16] = [
+const FUNCTIONS: [&str; 21] = [
     "*",
     "nvmlDeviceGetCount_v2",
     "nvmlDeviceGetHandleByIndex_v2",
@@ -39,7 +39,12 @@ const FUNCTIONS: [&str; 16] = [
     "nvmlDeviceGetMigMode",
     "nvmlDeviceGetMigDeviceHandleByIndex",
     "nvmlDeviceGetComputeRunningProcesses_v3",
+    "nvmlDeviceGetNvLinkState",
+    "nvmlDeviceGetTemperatureV",
+    "nvmlDeviceRegisterEvents",
     "nvmlEventSetWait_v2",
+    "nvmlGpmMigSampleGet",
+    "nvmlGpmQueryDeviceSupport",
     "nvmlGpmSampleAlloc",
     "nvmlGpmSampleGet",
     "nvmlGpmMetricsGet",
@@ -63,7 +68,7 @@ fn any_control(numbers: &mut Numbers) -> String {
     writeln!(control, "count {}", numbers.of(&counts)).unwrap();
     for _ in 0..numbers.below(6) {
         let gpu = numbers.of(&["*", "0", "1", "2"]);
-        match numbers.below(6) {
+        match numbers.below(7) {
             0 | 1 => {
                 let (function, code) = (*numbers.of(&FUNCTIONS), *numbers.of(&CODES));
                 writeln!(control, "code {function} {gpu} {code}").unwrap();
@@ -89,6 +94,10 @@ fn any_control(numbers: &mut Numbers) -> String {
                 let kind = numbers.of(&["compute", "graphics"]);
                 writeln!(control, "process 0 {pid} {bytes} {kind}").unwrap();
             }
+            5 => {
+                let line = numbers.of(&["narrow 197", "narrow 138", "unprivileged"]);
+                writeln!(control, "{line}").unwrap();
+            }
             _ => {
                 let key = any_key(numbers);
                 writeln!(control, "value {key} {gpu} {}", numbers.of(&VALUES)).unwrap();
@@ -112,7 +121,7 @@ fn any_key(numbers: &mut Numbers) -> String {
         "nvmlDeviceGetArchitecture".to_owned(),
         "nvmlDeviceGetCurrentClocksEventReasons".to_owned(),
         format!("gpm:{gpm}"),
-        format!("field:{field}:0"),
+        format!("field:{field}"),
     ];
     numbers.of(&keys).clone()
 }

@@ -409,10 +409,38 @@ fn every_number_agrees_with_nvidia_smi() {
     println!("the sample took {took} s");
 }
 
+/// In which type the driver tells the fields whose width decides what becomes of them, or is not
+/// documented: `U32` wraps, `U64` does not.
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn types_of_fields_are_shown() {
+    use nvml_wrapper::structs::device::FieldId;
+    use nvml_wrapper::sys_exports::field_id as field;
+
+    let nvml = nvml_wrapper::Nvml::init().unwrap();
+    let ids = [
+        field::NVML_FI_DEV_PCIE_COUNT_TX_BYTES,
+        field::NVML_FI_DEV_PCIE_COUNT_RX_BYTES,
+        field::NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX,
+        field::NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX,
+        field::NVML_FI_DEV_POWER_AVERAGE,
+        field::NVML_FI_DEV_MEMORY_TEMP,
+    ];
+    for index in 0..nvml.device_count().unwrap() {
+        let device = nvml.device_by_index(index).unwrap();
+        for value in device.field_values_for(&ids.map(FieldId)).unwrap() {
+            match value {
+                Ok(it) => println!("GPU {index}: field {}: {:?}", it.field.0, it.value),
+                Err(error) => println!("GPU {index}: {error}"),
+            }
+        }
+    }
+}
+
 /// GPM's rates against the card's counters: a unit misread by 1,048,576 shows, noise does not. Needs
 /// traffic over PCIe, such as a model that is being loaded.
 #[test]
-#[ignore = "needs an NVIDIA GPU of Hopper or later, with traffic over PCIe"]
+#[ignore = "needs an NVIDIA GPU with GPM and PCIe counters of 64 bits, with traffic over PCIe"]
 fn rates_of_gpm_agree_with_the_counters_of_the_card() {
     const SAMPLES: u32 = 20;
     let source = GpuSource::spawn(&host_name(), Options::default()).unwrap();

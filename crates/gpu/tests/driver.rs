@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use common::{Rig, lines, of, options};
-use tokenpath_core::{DropReason, Reason, Source};
+use tokenpath_core::{DropReason, Reason, Snapshot, Source};
 use tokenpath_gpu::{GpuSource, Options};
 
 #[test]
@@ -379,16 +379,19 @@ fn mig_instances_have_their_own_memory() {
     assert_eq!(of(&page, 1, "gpu_mig_enabled", &[]), Some(1.0));
     assert_eq!(
         of(&page, 1, "gpu_mig_vram_total_bytes", &[("mig", "9")]),
-        Some(total)
+        Some(total + 9.0)
     );
     assert_eq!(
         of(&page, 1, "gpu_mig_vram_total_bytes", &[("mig", "4")]),
-        Some(total + 1.0)
+        Some(total + 4.0)
     );
-    assert_eq!(
-        of(&page, 1, "gpu_mig_multiprocessors", &[("mig", "4")]),
-        Some(16.0)
-    );
+    for (mig, multiprocessors) in [("4", 16.0), ("9", 16.0 + 32.0)] {
+        assert_eq!(
+            of(&page, 1, "gpu_mig_multiprocessors", &[("mig", mig)]),
+            Some(multiprocessors),
+            "those of all compute instances of {mig}"
+        );
+    }
     assert_eq!(
         of(&page, 1, "gpu_mig_sm_active_ratio", &[("mig", "9")]),
         Some(0.92)
@@ -528,6 +531,63 @@ fn processes_have_a_name_a_container_and_a_bound() {
 }
 
 #[test]
+fn the_odd_list_of_processes_of_driver_535_is_not_asked_for() {
+    // 535.54.03, and more processes than a list of narrower structures has room for.
+    let mut control = String::from("text nvmlSystemGetDriverVersion 0 3533352e35342e3033\n");
+    for pid in 1..=40_u64 {
+        control += &format!("process 0 {pid} {} compute\n", pid * 1024);
+    }
+    let rig = Rig::new(&control);
+    let page = rig.page("processes are listed", |page| {
+        of(page, 0, "gpu_processes", &[]) == Some(40.0)
+    });
+    for pid in [9_u32, 40] {
+        let (pid, bytes) = (pid.to_string(), f64::from(pid) * 1024.0);
+        let name = format!("engine-{pid}");
+        let labels = [
+            ("pid", pid.as_str()),
+            ("process_name", name.as_str()),
+            ("kind", "compute"),
+        ];
+        assert_eq!(of(&page, 0, "gpu_process_vram_bytes", &labels), Some(bytes));
+    }
+}
+
+#[test]
+fn without_privileges_processes_are_listed_by_the_mig_devices() {
+    let control = "mig 0 9 4 9\nprocess 0 7 4096 compute 9\nprocess 0 8 1024 compute 4\n";
+    let expected = |page: &Snapshot| {
+        for (pid, name, mig, bytes) in [
+            ("7", "engine-7", "9", 4096.0),
+            ("8", "engine-8", "4", 1024.0),
+        ] {
+            let labels = [
+                ("mig", mig),
+                ("pid", pid),
+                ("process_name", name),
+                ("kind", "compute"),
+            ];
+            assert_eq!(of(page, 0, "gpu_process_vram_bytes", &labels), Some(bytes));
+        }
+        assert!(page.shape().family("gpu_read_errors_total").is_none());
+    };
+    let rig = Rig::new(control);
+    expected(&rig.page("processes", |page| {
+        of(page, 0, "gpu_processes", &[]) == Some(2.0)
+    }));
+    let rig = Rig::new(&format!("{control}unprivileged\n"));
+    expected(&rig.page("processes", |page| {
+        of(page, 0, "gpu_processes", &[]) == Some(2.0)
+    }));
+    // None of its MIG devices is ours: how many processes there are is not known.
+    let rig = Rig::new("mig 0\nunprivileged\n");
+    let page = rig.page("a page is there", |_| true);
+    assert_eq!(of(&page, 0, "gpu_processes", &[]), None);
+    let refused = [("error", "no_permission")];
+    assert!(of(&page, 0, "gpu_read_errors_total", &refused) >= Some(1.0));
+}
+
+#[test]
 fn parts_that_are_switched_off_are_not_asked_for() {
     let mut options = options();
     options.processes = false;
@@ -554,6 +614,317 @@ fn sentinels_are_dropped_and_counted() {
     assert_eq!(of(&page, 0, "gpu_pcie_transmit_bytes_total", &[]), None);
     assert_eq!(of(&page, 0, "gpu_up", &[]), Some(1.0));
     assert_eq!(page.tally().dropped(DropReason::Sentinel), 3);
+}
+
+#[test]
+fn sentinels_of_all_parts_are_dropped_and_counted() {
+    // Of what hardly changes, of fans, of MIG devices, of processes.
+    let mut options = options();
+    options.standing_period = Duration::from_secs(3600);
+    let rig = Rig::with(
+        &[],
+        "mig 0 3\nvalue nvmlDeviceGetEnforcedPowerLimit * 4294967295\n\
+         value nvmlDeviceGetNumFans * 1\nvalue nvmlDeviceGetFanSpeed_v2:0 * 4294967295\n\
+         process 0 44 18446744073709551615 compute 3\nvalue gpm:2 * 9223372036854775794\n",
+        options,
+    );
+    let page = rig.page("counters of instances are there", |page| {
+        page.shape()
+            .family("gpu_mig_memory_bandwidth_utilization_ratio")
+            .is_some()
+    });
+    for family in [
+        "gpu_power_limit_watts",
+        "gpu_fan_speed_ratio",
+        "gpu_mig_sm_active_ratio",
+        "gpu_process_vram_bytes",
+    ] {
+        assert!(page.shape().family(family).is_none(), "{family}");
+    }
+    assert_eq!(of(&page, 0, "gpu_processes", &[]), Some(1.0));
+    assert_eq!(page.tally().dropped(DropReason::Sentinel), 4);
+}
+
+#[test]
+fn pcie_counters_that_wrap_are_no_counters_and_the_rates_stay() {
+    let narrow = "count 2\nnarrow 197\nnarrow 198\n\
+        value nvmlDeviceGetPcieThroughput:0 * 5\nvalue nvmlDeviceGetPcieThroughput:1 * 6\n";
+    // With GPM: its rates. Without: those of the blocking call.
+    for (functions, sent) in [
+        (&[][..], 100.0 * 1_048_576.0),
+        (&["nvmlGpmQueryDeviceSupport"][..], 5000.0),
+    ] {
+        let rig = Rig::without(functions, narrow);
+        let page = rig.page("PCIe rates are there", |page| {
+            [0, 1]
+                .iter()
+                .all(|gpu| of(page, *gpu, "gpu_pcie_transmit_bytes_per_second", &[]) == Some(sent))
+        });
+        for family in [
+            "gpu_pcie_transmit_bytes_total",
+            "gpu_pcie_receive_bytes_total",
+        ] {
+            assert!(page.shape().family(family).is_none(), "{family}");
+        }
+        assert_eq!(page.tally().dropped(DropReason::LeftOut), 4);
+        assert_eq!(page.tally().dropped(DropReason::Duplicate), 0);
+    }
+}
+
+#[test]
+fn a_card_that_counts_pcie_bytes_is_not_asked_for_its_throughput() {
+    let rig = Rig::without(
+        &["nvmlGpmQueryDeviceSupport"],
+        "value nvmlDeviceGetPcieThroughput:0 * 5\nhang nvmlDeviceGetPcieThroughput\n",
+    );
+    let page = rig.page("several samples were taken", |page| {
+        let held = [("reason", "sw_power_cap")];
+        of(page, 0, "gpu_throttle_sampled_seconds_total", &held) > Some(0.4)
+    });
+    assert_eq!(
+        of(&page, 0, "gpu_pcie_transmit_bytes_total", &[]),
+        Some(1e12)
+    );
+    assert_eq!(
+        of(&page, 0, "gpu_pcie_transmit_bytes_per_second", &[]),
+        None
+    );
+}
+
+#[test]
+fn pcie_rates_come_from_the_blocking_call_where_gpm_has_none() {
+    let control = "narrow 197\nnarrow 198\nvalue nvmlDeviceGetPcieThroughput:0 * 5\n";
+    let rate = |page: &Snapshot| of(page, 0, "gpu_pcie_transmit_bytes_per_second", &[]);
+    let rig = Rig::new(&format!(
+        "{control}value gpm:20 * none\nvalue gpm:21 * none\n"
+    ));
+    rig.page("the call tells it", |page| rate(page) == Some(5000.0));
+    // GPM tells it now: the last answer of the call is gone at once.
+    rig.fake.control(control);
+    rig.page("GPM tells it", |page| rate(page) == Some(104_857_600.0));
+    // The call fails: nothing old is shown.
+    rig.fake.control(&format!(
+        "{control}code nvmlGpmSampleGet * 999\ncode nvmlDeviceGetPcieThroughput * 999\n"
+    ));
+    let page = rig.page("nothing tells it", |page| rate(page).is_none());
+    assert_eq!(of(&page, 0, "gpu_up", &[]), Some(1.0));
+}
+
+#[test]
+fn counters_of_the_hardware_say_nothing_of_an_outage() {
+    let mut options = options();
+    options.period = Duration::from_millis(300);
+    let rig = Rig::with(&[], "", options);
+    rig.settled();
+    rig.fake.control("hang nvmlDeviceGetPowerUsage\n");
+    rig.stale_page();
+    std::thread::sleep(Duration::from_millis(1000));
+    rig.fake.control("");
+    let page = rig.page("the driver answers", |_| true);
+    assert_eq!(of(&page, 0, "gpu_power_watts", &[]), Some(627.4));
+    assert_eq!(
+        of(&page, 0, "gpu_sm_active_ratio", &[]),
+        None,
+        "the mean over the outage"
+    );
+    rig.settled();
+}
+
+#[test]
+fn errors_of_hardware_counters_are_counted_and_a_lost_gpu_is_down() {
+    for function in [
+        "nvmlGpmQueryDeviceSupport",
+        "nvmlGpmSampleGet",
+        "nvmlGpmMetricsGet",
+    ] {
+        let rig = Rig::new(&format!("code {function} * 999\n"));
+        let unknown = [("error", "unknown")];
+        let page = rig.page("the error is counted", |page| {
+            of(page, 0, "gpu_read_errors_total", &unknown) > Some(1.0)
+        });
+        assert_eq!(of(&page, 0, "gpu_sm_active_ratio", &[]), None);
+        assert_eq!(of(&page, 0, "gpu_power_watts", &[]), Some(627.4));
+        rig.fake.control(&format!("code {function} * 15\n"));
+        rig.page("it is down", |page| of(page, 0, "gpu_up", &[]) == Some(0.0));
+    }
+    let rig = Rig::new("count 2\nmig 1 3\ncode nvmlGpmMigSampleGet 1 999\n");
+    rig.page("the error is counted", |page| {
+        of(page, 1, "gpu_read_errors_total", &[("error", "unknown")]) > Some(0.0)
+    });
+}
+
+#[test]
+fn no_xid_errors_are_promised_where_none_can_be_received() {
+    // Whatever is missing or forbidden for good: the families are absent, and stay so.
+    for (functions, control) in [
+        (&["nvmlEventSetWait_v2"][..], ""),
+        (&["nvmlEventSetCreate"][..], ""),
+        (&[][..], "code nvmlEventSetWait_v2 * 4\n"),
+        (&[][..], "code nvmlEventSetWait_v2 * 2\n"),
+        (&[][..], "code nvmlDeviceRegisterEvents * 4\n"),
+        (&[][..], "value nvmlDeviceGetSupportedEventTypes * 1\n"),
+    ] {
+        let rig = Rig::without(functions, control);
+        let page = rig.settled();
+        assert!(
+            page.shape().family("gpu_xid_events_total").is_none(),
+            "{functions:?} {control}"
+        );
+        let refused = of(
+            &page,
+            0,
+            "gpu_read_errors_total",
+            &[("error", "no_permission")],
+        );
+        assert_eq!(refused, control.contains(" 4").then_some(1.0), "{control}");
+    }
+    // An error that may pass: counted, and nothing is promised until it has passed.
+    let rig = Rig::new("code nvmlEventSetWait_v2 * 999\n");
+    let page = rig.settled();
+    assert!(page.shape().family("gpu_xid_events_total").is_none());
+    assert!(of(&page, 0, "gpu_read_errors_total", &[("error", "unknown")]) >= Some(1.0));
+    rig.fake.control("xid 0 31 2\n");
+    rig.page("what waited is counted", |page| {
+        of(page, 0, "gpu_xid_events_total", &[]) == Some(2.0)
+    });
+}
+
+#[test]
+fn one_nvlink_that_cannot_be_read_is_unknown_and_makes_no_sum_fall() {
+    let rig = Rig::new("");
+    let errors = |page: &Snapshot| of(page, 0, "gpu_nvlink_errors_total", &[("kind", "replay")]);
+    let up = |page: &Snapshot, link| of(page, 0, "gpu_nvlink_up", &[("link", link)]);
+    let page = rig.settled();
+    assert_eq!((errors(&page), up(&page, "5")), (Some(18.0), Some(1.0)));
+    for code in [999, 10, 4, 21, 27] {
+        rig.fake
+            .control(&format!("code nvmlDeviceGetNvLinkState:5 * {code}\n"));
+        let page = rig.page("one link is unknown", |page| up(page, "5").is_none());
+        assert_eq!(errors(&page), None, "{code}");
+        assert_eq!((up(&page, "4"), up(&page, "17")), (Some(1.0), Some(1.0)));
+        rig.fake.control("");
+        let page = rig.page("it is known again", |page| up(page, "5").is_some());
+        assert_eq!(errors(&page), Some(18.0));
+    }
+    // A link that is not there ends them.
+    rig.fake.control("code nvmlDeviceGetNvLinkState:4 * 2\n");
+    let page = rig.page("there are four", |page| up(page, "4").is_none());
+    assert_eq!((errors(&page), up(&page, "3")), (Some(4.0), Some(1.0)));
+}
+
+#[test]
+fn a_value_that_nobody_knows_is_no_return_code() {
+    // As return codes these mean a lost GPU, and a driver that is gone.
+    let rig = Rig::new(
+        "value nvmlDeviceGetNvLinkState:5 * 15\nvalue nvmlDeviceGetEccMode * 9\n\
+         value nvmlDeviceGetArchitecture * 1\n",
+    );
+    let page = rig.settled();
+    assert_eq!(of(&page, 0, "gpu_up", &[]), Some(1.0));
+    assert_eq!(of(&page, 0, "gpu_ecc_enabled", &[]), None);
+    assert_eq!(of(&page, 0, "gpu_nvlink_up", &[("link", "5")]), None);
+    assert_eq!(of(&page, 0, "gpu_nvlink_up", &[("link", "6")]), Some(1.0));
+    // The link is there, so its errors are in the sum.
+    assert_eq!(
+        of(&page, 0, "gpu_nvlink_errors_total", &[("kind", "replay")]),
+        Some(18.0)
+    );
+    assert!(page.shape().family("gpu_read_errors_total").is_none());
+}
+
+#[test]
+fn the_temperature_is_asked_for_by_both_of_its_names() {
+    let sensor = [("sensor", "gpu")];
+    let both = ["nvmlDeviceGetTemperatureV", "nvmlDeviceGetTemperature"];
+    for (functions, control, degrees) in [
+        (
+            &both[..0],
+            "code nvmlDeviceGetTemperature * 26\n",
+            Some(50.0),
+        ),
+        (&both[1..], "", Some(50.0)),
+        (&both[..1], "", Some(50.0)),
+        (
+            &both[..0],
+            "code nvmlDeviceGetTemperatureV * 25\n",
+            Some(50.0),
+        ),
+        (&both[..], "", None),
+        (&both[..0], "value nvmlDeviceGetTemperature * none\n", None),
+    ] {
+        let rig = Rig::without(functions, control);
+        let page = rig.settled();
+        let found = of(&page, 0, "gpu_temperature_celsius", &sensor);
+        assert_eq!(found, degrees, "without {functions:?}, {control}");
+        assert!(page.shape().family("gpu_read_errors_total").is_none());
+    }
+    // It exists, and neither of them tells it: no card without a sensor.
+    let rig = Rig::without(&both[..1], "code nvmlDeviceGetTemperature * 26\n");
+    let page = rig.settled();
+    assert_eq!(of(&page, 0, "gpu_temperature_celsius", &sensor), None);
+    let other = [("error", "other_code")];
+    assert!(of(&page, 0, "gpu_read_errors_total", &other) >= Some(1.0));
+}
+
+#[test]
+fn links_of_blackwell_tell_their_errors_under_later_names() {
+    let mut control = String::new();
+    for field in 161..=163 {
+        control += &format!("value field:{field} * none\n");
+    }
+    for field in 206..=215 {
+        control += &format!("value field:{field} * {}\n", field - 205);
+    }
+    let rig = Rig::new(&control);
+    let page = rig.settled();
+    for (kind, count) in [
+        ("receive_malformed", Some(18.0)),
+        ("receive_overrun", Some(36.0)),
+        ("receive", Some(54.0)),
+        ("receive_remote", Some(72.0)),
+        ("receive_header", Some(90.0)),
+        ("link_integrity", Some(108.0)),
+        ("transmit_discard", Some(126.0)),
+        ("recovery_failed", Some(162.0)),
+        ("recovery", Some(180.0)),
+        ("replay", None),
+        ("crc", None),
+    ] {
+        let found = of(&page, 0, "gpu_nvlink_errors_total", &[("kind", kind)]);
+        assert_eq!(found, count, "{kind}");
+    }
+}
+
+#[test]
+fn memory_that_draws_nothing_is_not_measured() {
+    let rig = Rig::new("value field:185:2 * 0\nvalue field:185:0 * 0\n");
+    let page = rig.settled();
+    let of_scope = |scope| of(&page, 0, "gpu_power_average_watts", &[("scope", scope)]);
+    assert_eq!((of_scope("memory"), of_scope("gpu")), (None, Some(0.0)));
+}
+
+#[test]
+fn what_a_gpu_is_is_asked_again_while_a_part_is_missing() {
+    let rig = Rig::new(
+        "code nvmlDeviceGetName * 999\ncode nvmlDeviceGetPciInfo_v3 * 999\n\
+         code nvmlSystemGetDriverVersion * 999\n",
+    );
+    let told = |page: &Snapshot, label: &str| {
+        let family = page.shape().family("gpu_info").unwrap();
+        let series = family.series().find(|it| page.has(*it)).unwrap();
+        series.label(label).map(str::to_owned)
+    };
+    let page = rig.page("a page is there", |_| true);
+    assert_eq!(told(&page, "gpu_name"), None);
+    assert_eq!(told(&page, "architecture").as_deref(), Some("hopper"));
+    rig.fake.control("");
+    let page = rig.page("it has its name", |page| told(page, "gpu_name").is_some());
+    assert_eq!(told(&page, "gpu_name").as_deref(), Some("NVIDIA H200"));
+    assert_eq!(
+        told(&page, "pci_bus_id").as_deref(),
+        Some("00000000:83:00.0")
+    );
+    assert_eq!(told(&page, "driver_version").as_deref(), Some("590.48.01"));
 }
 
 #[test]

@@ -15,6 +15,17 @@ pub(crate) fn beside(library: &Path) -> PathBuf {
     name.into()
 }
 
+/// A process on a GPU.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Process {
+    pub(crate) gpu: u32,
+    pub(crate) pid: u32,
+    pub(crate) bytes: u64,
+    pub(crate) graphics: bool,
+    /// The GPU instance it runs in.
+    pub(crate) instance: Option<u32>,
+}
+
 /// What the control file says.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Control {
@@ -23,11 +34,13 @@ pub(crate) struct Control {
     pub(crate) init: u32,
     codes: HashMap<(String, Option<u32>), u32>,
     hangs: HashSet<String>,
+    narrow: HashSet<u32>,
     values: HashMap<(String, Option<u32>), Option<f64>>,
     texts: HashMap<(String, Option<u32>), Vec<u8>>,
     pub(crate) xids: Vec<(u32, u64, u64)>,
     pub(crate) mig: HashMap<u32, Vec<u32>>,
-    pub(crate) processes: Vec<(u32, u32, u64, bool)>,
+    pub(crate) processes: Vec<Process>,
+    pub(crate) unprivileged: bool,
     fixed: bool,
 }
 
@@ -55,6 +68,9 @@ impl Control {
                 Some("hang") => {
                     control.hangs.insert(words[1].into());
                 }
+                Some("narrow") => {
+                    control.narrow.insert(small(1));
+                }
                 Some("value") => {
                     let value = (words[3] != "none").then(|| words[3].parse().expect("a number"));
                     control.values.insert((words[1].into(), gpu(2)), value);
@@ -72,11 +88,15 @@ impl Control {
                     control.mig.insert(small(1), instances);
                 }
                 Some("process") => {
-                    let graphics = words[4] == "graphics";
-                    control
-                        .processes
-                        .push((small(1), small(2), number(3), graphics));
+                    control.processes.push(Process {
+                        gpu: small(1),
+                        pid: small(2),
+                        bytes: number(3),
+                        graphics: words[4] == "graphics",
+                        instance: (words.len() > 5).then(|| small(5)),
+                    });
                 }
+                Some("unprivileged") => control.unprivileged = true,
                 Some("static") => control.fixed = true,
                 Some(other) => panic!("the control file has an unknown line: {other}"),
             }
@@ -101,6 +121,12 @@ impl Control {
         .unwrap_or(0)
     }
 
+    /// The code of a part of a function, without those of any function.
+    pub(crate) fn own_code(&self, part: &str, gpu: u32) -> u32 {
+        let of = |gpu| self.codes.get(&(part.to_owned(), gpu)).copied();
+        of(Some(gpu)).or_else(|| of(None)).unwrap_or(0)
+    }
+
     /// `Some(None)` is a number that this GPU does not support.
     pub(crate) fn value(&self, key: &str, gpu: u32) -> Option<Option<f64>> {
         if self.values.is_empty() {
@@ -117,6 +143,11 @@ impl Control {
             .into_iter()
             .find_map(|gpu| self.texts.get(&(function.to_owned(), gpu)))
             .map(Vec::as_slice)
+    }
+
+    /// Whether a field has 32 bits.
+    pub(crate) fn is_narrow(&self, field: u32) -> bool {
+        self.narrow.contains(&field)
     }
 
     pub(crate) fn hangs(&self, function: &str) -> bool {

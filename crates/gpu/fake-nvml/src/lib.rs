@@ -12,12 +12,17 @@
 //! order 2,0,1                          the GPU that each index means: renumbering
 //! init 9                               nvmlInit_v2 says this code
 //! code nvmlDeviceGetPowerUsage 0 15    a function says this code for a GPU; * means any
+//! code nvmlDeviceGetNvLinkState:5 0 15 the same for one NVLink alone
 //! hang nvmlDeviceGetPowerUsage         a function (or *) does not return while this line stands
 //! value nvmlDeviceGetPowerUsage 0 5    a number in NVML's unit; * means any GPU; none = not supported
+//! value field:138:4294967295 0 5        a field by its id and scope, or without the scope for all
+//! narrow 197                           a field that comes as a 32-bit number, wrapped
 //! text nvmlDeviceGetName 0 4eff        text as hexadecimal bytes
 //! xid 0 79 2                           so many XID errors of a code have happened on a GPU
 //! mig 0 7 9                            the GPU is partitioned into GPU instances of these ids
 //! process 0 4711 1024 compute          a process, its memory in bytes, compute or graphics
+//! process 0 4711 1024 compute 9        the same in a GPU instance
+//! unprivileged                         processes of a partitioned GPU are listed by its MIG devices only
 //! static                               the file is not looked at again: for measurements
 //! ```
 //!

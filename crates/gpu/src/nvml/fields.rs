@@ -47,6 +47,10 @@ pub(super) const OFTEN: &[Scoped] = &fields![
     NVML_FI_DEV_PERF_POLICY_RELIABILITY NO_SCOPE => ThrottledReliability,
 ];
 
+/// Counters that some cards keep in 32 bits, which wrap several times a second: no sampling can follow
+/// those. They are numbers where the driver counts them in 64 bits.
+pub(super) const WRAPPING: [Quantity; 2] = [Quantity::PcieTransmitted, Quantity::PcieReceived];
+
 /// Fields of what hardly changes.
 pub(super) const STANDING: &[Scoped] = &fields![
     NVML_FI_DEV_PERF_POLICY_LOW_UTILIZATION NO_SCOPE => ThrottledLowUtilization,
@@ -68,8 +72,9 @@ pub(super) const STANDING: &[Scoped] = &fields![
     NVML_FI_DEV_NVLINK_ECC_DATA_ERROR_COUNT_TOTAL NO_SCOPE => NvlinkEcc,
 ];
 
-/// Error counters of one link, on cards whose totals are not there: the scope is the link.
-pub(super) const OF_LINK: [(u32, Quantity); 3] = [
+/// Error counters of one link, on cards whose totals are not there: the scope is the link. Blackwell
+/// has the later ones in the place of the first three; of one quantity, the first that answers stands.
+pub(super) const OF_LINK: [(u32, Quantity); 12] = [
     (
         field::NVML_FI_DEV_NVLINK_ERROR_DL_REPLAY,
         Quantity::NvlinkReplay,
@@ -79,4 +84,40 @@ pub(super) const OF_LINK: [(u32, Quantity); 3] = [
         Quantity::NvlinkRecovery,
     ),
     (field::NVML_FI_DEV_NVLINK_ERROR_DL_CRC, Quantity::NvlinkCrc),
+    (
+        field::NVML_FI_DEV_NVLINK_COUNT_LINK_RECOVERY_EVENTS,
+        Quantity::NvlinkRecovery,
+    ),
+    (
+        field::NVML_FI_DEV_NVLINK_COUNT_LINK_RECOVERY_FAILED_EVENTS,
+        Quantity::NvlinkRecoveryFailed,
+    ),
+    (
+        field::NVML_FI_DEV_NVLINK_COUNT_RCV_ERRORS,
+        Quantity::NvlinkReceive,
+    ),
+    (
+        field::NVML_FI_DEV_NVLINK_COUNT_MALFORMED_PACKET_ERRORS,
+        Quantity::NvlinkMalformed,
+    ),
+    (
+        field::NVML_FI_DEV_NVLINK_COUNT_BUFFER_OVERRUN_ERRORS,
+        Quantity::NvlinkOverrun,
+    ),
+    (
+        field::NVML_FI_DEV_NVLINK_COUNT_RCV_REMOTE_ERRORS,
+        Quantity::NvlinkRemote,
+    ),
+    (
+        field::NVML_FI_DEV_NVLINK_COUNT_RCV_GENERAL_ERRORS,
+        Quantity::NvlinkHeader,
+    ),
+    (
+        field::NVML_FI_DEV_NVLINK_COUNT_LOCAL_LINK_INTEGRITY_ERRORS,
+        Quantity::NvlinkIntegrity,
+    ),
+    (
+        field::NVML_FI_DEV_NVLINK_COUNT_XMIT_DISCARDS,
+        Quantity::NvlinkDiscard,
+    ),
 ];

@@ -28,7 +28,8 @@ use std::os::raw::{c_char, c_int, c_uint};
 use nvml_wrapper::{Device, FieldIdScheme, Nvml};
 use nvml_wrapper_sys::bindings::{
     nvmlDevice_t, nvmlFieldValue_t, nvmlMarginTemperature_t, nvmlMemory_t, nvmlReturn_t,
-    nvmlRowRemapperHistogramValues_t, nvmlValue_t,
+    nvmlRowRemapperHistogramValues_t, nvmlTemperature_t,
+    nvmlTemperatureSensors_enum_NVML_TEMPERATURE_GPU as GPU_SENSOR, nvmlValue_t,
     nvmlValueType_enum_NVML_VALUE_TYPE_DOUBLE as DOUBLE,
     nvmlValueType_enum_NVML_VALUE_TYPE_SIGNED_INT as SIGNED_INT,
     nvmlValueType_enum_NVML_VALUE_TYPE_SIGNED_LONG_LONG as SIGNED_LONG_LONG,
@@ -132,6 +133,36 @@ pub(super) fn clocks_event_reasons(device: &Device<'_>) -> Result<u64, CallError
     Ok(bits)
 }
 
+/// The temperature of the GPU in degrees: `nvmlDeviceGetTemperatureV`, or the older
+/// `nvmlDeviceGetTemperature`, which goes with CUDA 14.
+pub(super) fn temperature(device: &Device<'_>) -> Result<f64, CallError> {
+    let lib = device.nvml().lib();
+    if let Ok(call) = lib.nvmlDeviceGetTemperatureV.as_ref() {
+        let mut answer = nvmlTemperature_t {
+            version: version_of::<nvmlTemperature_t>(1),
+            sensorType: GPU_SENSOR,
+            temperature: 0,
+        };
+        // SAFETY: as the module says; the version names the size of the structure.
+        match checked(unsafe { call(handle(device), &raw mut answer) }) {
+            // This card or version of the structure is none of its: perhaps of the older one's.
+            Err(CallError::NotSupported) => {}
+            result => return result.map(|()| f64::from(answer.temperature)),
+        }
+    }
+    let call = present(lib.nvmlDeviceGetTemperature.as_ref())?;
+    let mut degrees = 0;
+    // SAFETY: as the module says.
+    match unsafe { call(handle(device), GPU_SENSOR, &raw mut degrees) } {
+        // The number exists, and its successor did not tell it: that is no card without a sensor.
+        DEPRECATED => Err(CallError::Code(DEPRECATED)),
+        code => checked(code).map(|()| match degrees {
+            u32::MAX => f64::NAN,
+            degrees => f64::from(degrees),
+        }),
+    }
+}
+
 /// `nvmlDeviceGetMarginTemperature`, in degrees.
 pub(super) fn margin_temperature(device: &Device<'_>) -> Result<i32, CallError> {
     let call = present(device.nvml().lib().nvmlDeviceGetMarginTemperature.as_ref())?;
@@ -201,6 +232,46 @@ pub(super) fn performance_state(device: &Device<'_>) -> Result<u32, CallError> {
     Ok(state)
 }
 
+/// What a switch says: 0 or 1. Any other number is of a later release and means nothing to this one.
+const fn switch(state: c_uint) -> Option<bool> {
+    match state {
+        0 => Some(false),
+        1 => Some(true),
+        _ => None,
+    }
+}
+
+/// `nvmlDeviceGetEccMode`: whether error correction is on.
+pub(super) fn ecc_mode(device: &Device<'_>) -> Result<Option<bool>, CallError> {
+    let call = present(device.nvml().lib().nvmlDeviceGetEccMode.as_ref())?;
+    let (mut current, mut pending) = (0, 0);
+    // SAFETY: as the module says; the enumerations are integers here, valid whatever is written.
+    checked(unsafe { call(handle(device), &raw mut current, &raw mut pending) })?;
+    Ok(switch(current))
+}
+
+/// An NVLink by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Link {
+    /// It is there, and active or not, where that is known.
+    Is(Option<bool>),
+    /// The GPU has no link of this number.
+    None,
+}
+
+/// `nvmlDeviceGetNvLinkState`.
+pub(super) fn nvlink(device: &Device<'_>, link: u32) -> Result<Link, CallError> {
+    let Ok(call) = device.nvml().lib().nvmlDeviceGetNvLinkState.as_ref() else {
+        return Ok(Link::None);
+    };
+    let mut state = 0;
+    // SAFETY: as the module says; the enumeration is an integer here, valid whatever is written.
+    match unsafe { call(handle(device), link, &raw mut state) } {
+        INVALID_ARGUMENT | NOT_SUPPORTED => Ok(Link::None),
+        code => checked(code).map(|()| Link::Is(switch(state))),
+    }
+}
+
 /// `nvmlDeviceGetGpuInstanceId` of a MIG device.
 pub(super) fn gpu_instance_id(device: &Device<'_>) -> Result<u32, CallError> {
     let call = present(device.nvml().lib().nvmlDeviceGetGpuInstanceId.as_ref())?;
@@ -235,11 +306,22 @@ pub(super) const fn numbered(id: u32, scheme: FieldIdScheme) -> u32 {
     }
 }
 
+/// What a field says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct FieldValue {
+    pub(super) number: f64,
+    /// Whether it is an unsigned number of 64 bits, as counters are that do not wrap.
+    pub(super) wide: bool,
+}
+
+/// What fields say, in the order asked.
+pub(super) type Answer = Vec<Result<FieldValue, CallError>>;
+
 /// `nvmlDeviceGetFieldValues`: all fields in one call, each with its own result, in the order asked.
 pub(super) fn fields(
     device: &Device<'_>,
     asked: &[Field],
-    answer: &mut Vec<Result<f64, CallError>>,
+    answer: &mut Answer,
 ) -> Result<(), CallError> {
     answer.clear();
     let call = present(device.nvml().lib().nvmlDeviceGetFieldValues.as_ref())?;
@@ -264,18 +346,20 @@ pub(super) fn fields(
     Ok(())
 }
 
+const INVALID_ARGUMENT: nvmlReturn_t = 2;
 const NOT_SUPPORTED: nvmlReturn_t = 3;
+const DEPRECATED: nvmlReturn_t = 26;
 
 #[expect(
     clippy::cast_precision_loss,
     reason = "metric values are 64-bit floats, exact to 2^53"
 )]
-fn field_value(field: &nvmlFieldValue_t) -> Result<f64, CallError> {
+fn field_value(field: &nvmlFieldValue_t) -> Result<FieldValue, CallError> {
     checked(field.nvmlReturn)?;
     let value = field.value;
     // SAFETY: all eight bytes of the union were initialised by us, and every member is a number that
     // is valid for every bit pattern; the driver says which one it wrote.
-    let (value, none) = unsafe {
+    let (number, none) = unsafe {
         match field.valueType {
             DOUBLE => (value.dVal, false),
             UNSIGNED_INT => (f64::from(value.uiVal), value.uiVal == u32::MAX),
@@ -287,7 +371,10 @@ fn field_value(field: &nvmlFieldValue_t) -> Result<f64, CallError> {
             _ => return Err(CallError::NotSupported),
         }
     };
-    Ok(if none { f64::NAN } else { value })
+    Ok(FieldValue {
+        number: if none { f64::NAN } else { number },
+        wide: field.valueType == UNSIGNED_LONG_LONG,
+    })
 }
 
 #[cfg(test)]
@@ -308,19 +395,21 @@ mod tests {
 
     #[test]
     fn a_field_is_read_as_the_type_the_driver_names() {
-        for (kind, value, expected) in [
-            (DOUBLE, nvmlValue_t { dVal: 2.5 }, 2.5),
-            (UNSIGNED_INT, nvmlValue_t { uiVal: 7 }, 7.0),
-            (SIGNED_INT, nvmlValue_t { siVal: -8 }, -8.0),
-            (UNSIGNED_LONG, nvmlValue_t { ulVal: 9 }, 9.0),
+        for (kind, value, number, wide) in [
+            (DOUBLE, nvmlValue_t { dVal: 2.5 }, 2.5, false),
+            (UNSIGNED_INT, nvmlValue_t { uiVal: 7 }, 7.0, false),
+            (SIGNED_INT, nvmlValue_t { siVal: -8 }, -8.0, false),
+            (UNSIGNED_LONG, nvmlValue_t { ulVal: 9 }, 9.0, false),
             (
                 UNSIGNED_LONG_LONG,
                 nvmlValue_t { ullVal: 1 << 40 },
                 1_099_511_627_776.0,
+                true,
             ),
-            (SIGNED_LONG_LONG, nvmlValue_t { sllVal: -1 }, -1.0),
-            (UNSIGNED_SHORT, nvmlValue_t { usVal: 3 }, 3.0),
+            (SIGNED_LONG_LONG, nvmlValue_t { sllVal: -1 }, -1.0, false),
+            (UNSIGNED_SHORT, nvmlValue_t { usVal: 3 }, 3.0, false),
         ] {
+            let expected = FieldValue { number, wide };
             assert_eq!(field_value(&field(kind, value)), Ok(expected));
         }
         assert_eq!(
@@ -329,7 +418,7 @@ mod tests {
             "a type of a later release"
         );
         let none = field_value(&field(UNSIGNED_INT, nvmlValue_t { uiVal: u32::MAX }));
-        assert!(none.unwrap().is_nan());
+        assert!(none.unwrap().number.is_nan());
     }
 
     #[test]

@@ -5,17 +5,18 @@ use std::mem;
 use nvml_wrapper::Device;
 use nvml_wrapper::enum_wrappers::device::{
     Clock, EccCounter, MemoryError, MemoryLocation, PcieUtilCounter, PerformancePolicy,
-    TemperatureSensor, TemperatureThreshold,
+    TemperatureThreshold,
 };
 use nvml_wrapper::enums::device::UsedGpuMemory;
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::struct_wrappers::device::ProcessInfo;
 
 use super::fields::{self, Scoped};
-use super::raw::{self, Field};
-use super::{Kept, call_error, gpm};
+use super::gpm::{self, Spaced};
+use super::raw::{self, Answer, Field, Link};
+use super::{Kept, call_error};
 use crate::device::{
-    CallError, MigDevice, Numbers, Process, ProcessKind, Quantity as Q, Reading, Standing,
+    CallError, MigDevice, Numbers, Process, ProcessKind, Quantity as Q, Reading, Standing, Wanted,
 };
 
 const LINKS_MAX: u32 = 18;
@@ -64,22 +65,35 @@ impl<'r, 'n> Reader<'r, 'n> {
     }
 
     /// The value, with the error noted where it is worth noting.
-    fn note<T>(&mut self, result: Result<T, CallError>) -> Option<T> {
+    pub(super) fn note<T>(&mut self, result: Result<T, CallError>) -> Option<T> {
+        self.look(result).ok().flatten()
+    }
+
+    /// As [`note`](Self::note), telling what is not there (`Ok(None)`) from what is not known.
+    fn look<T>(&mut self, result: Result<T, CallError>) -> Result<Option<T>, CallError> {
         match result {
             Ok(value) => {
                 self.answered = true;
-                return Some(value);
+                Ok(Some(value))
             }
             // The driver lives, it just cannot do that.
-            Err(CallError::NotSupported) => {}
+            Err(CallError::NotSupported) => Ok(None),
             Err(error) => {
-                self.reading.errors.push(error);
-                if error.ends_device() {
-                    self.lost.get_or_insert(error);
-                }
+                self.failed(error);
+                Err(error)
             }
         }
-        None
+    }
+
+    /// Notes what a call said that failed.
+    pub(super) fn failed(&mut self, error: CallError) {
+        if error == CallError::NotSupported {
+            return;
+        }
+        self.reading.errors.push(error);
+        if error.ends_device() {
+            self.lost.get_or_insert(error);
+        }
     }
 
     fn try_u32(&mut self, quantity: Q, result: Result<u32, NvmlError>) {
@@ -95,7 +109,7 @@ impl<'r, 'n> Reader<'r, 'n> {
     }
 
     /// What changes from moment to moment.
-    pub(super) fn often(&mut self, answer: &mut Vec<Result<f64, CallError>>) {
+    pub(super) fn often(&mut self, answer: &mut Answer) {
         let device = self.device;
         if let Some(memory) = self.note(memory(device)) {
             memory.put(&mut self.reading.numbers);
@@ -126,10 +140,9 @@ impl<'r, 'n> Reader<'r, 'n> {
                 self.reading.numbers.put_u32(quantity, percent);
             }
         }
-        self.try_u32(
-            Q::TemperatureGpu,
-            device.temperature(TemperatureSensor::Gpu),
-        );
+        if let Some(degrees) = self.note(raw::temperature(device)) {
+            self.reading.numbers.put(Q::TemperatureGpu, degrees);
+        }
         if let Some(margin) = self.note(raw::margin_temperature(device)) {
             self.reading
                 .numbers
@@ -171,11 +184,13 @@ impl<'r, 'n> Reader<'r, 'n> {
         };
         for fan in 0..fans.min(FANS_MAX) {
             let speed = self.note(self.device.fan_speed(fan).map_err(call_error));
-            self.reading.fans_percent.push(speed);
+            let known = speed.filter(|percent| *percent != u32::MAX);
+            self.reading.sentinels += u32::from(known != speed);
+            self.reading.fans_percent.push(known);
         }
     }
 
-    fn fields(&mut self, asked: &[Scoped], answer: &mut Vec<Result<f64, CallError>>) {
+    fn fields(&mut self, asked: &[Scoped], answer: &mut Answer) {
         let fields: Vec<Field> = asked.iter().map(|(field, _)| *field).collect();
         if self
             .note(raw::fields(self.device, &fields, answer))
@@ -184,14 +199,22 @@ impl<'r, 'n> Reader<'r, 'n> {
             return;
         }
         for (value, (_, quantity)) in answer.iter().zip(asked) {
-            if let Some(value) = self.note(*value) {
-                self.reading.numbers.put(*quantity, value);
+            let Some(value) = self.note(*value) else {
+                continue;
+            };
+            // Cards that do not measure the power of their memory say 0 rather than that they cannot.
+            // On which this is so is not documented; memory that draws nothing at all is not either.
+            let unmeasured = *quantity == Q::PowerAverageMemory && value.number == 0.0;
+            if fields::WRAPPING.contains(quantity) && !value.wide {
+                self.reading.left_out += 1;
+            } else if !unmeasured {
+                self.reading.numbers.put(*quantity, value.number);
             }
         }
     }
 
     /// What hardly changes.
-    pub(super) fn standing(&mut self, answer: &mut Vec<Result<f64, CallError>>) {
+    pub(super) fn standing(&mut self, answer: &mut Answer) {
         let device = self.device;
         let often = mem::take(&mut self.reading.numbers);
         self.try_u32(Q::PowerLimit, device.enforced_power_limit());
@@ -257,10 +280,10 @@ impl<'r, 'n> Reader<'r, 'n> {
 
     fn ecc(&mut self) {
         let device = self.device;
-        if let Some(mode) = self.note(device.is_ecc_enabled().map_err(call_error)) {
+        if let Some(enabled) = self.note(raw::ecc_mode(device)).flatten() {
             self.reading
                 .numbers
-                .put_u32(Q::EccEnabled, u32::from(mode.currently_enabled));
+                .put_u32(Q::EccEnabled, u32::from(enabled));
         }
         let (corrected, uncorrected) = (MemoryError::Corrected, MemoryError::Uncorrected);
         let (volatile, aggregate) = (EccCounter::Volatile, EccCounter::Aggregate);
@@ -285,34 +308,47 @@ impl<'r, 'n> Reader<'r, 'n> {
     }
 
     /// The state of each link, and its errors where the card keeps no totals.
-    fn nvlinks(&mut self, answer: &mut Vec<Result<f64, CallError>>) -> Vec<bool> {
+    fn nvlinks(&mut self, answer: &mut Answer) -> Vec<Option<bool>> {
         let mut nvlinks = Vec::new();
+        let mut all_known = true;
         for link in 0..LINKS_MAX {
-            let state = self.device.link_wrapper_for(link).is_active();
-            match self.note(state.map_err(call_error)) {
-                Some(active) => nvlinks.push(active),
+            match raw::nvlink(self.device, link) {
+                Ok(Link::Is(state)) => {
+                    self.answered = true;
+                    nvlinks.push(state);
+                }
                 // Links are numbered without gaps: the first that is not there ends them.
-                None => break,
+                Ok(Link::None) => break,
+                Err(error) => {
+                    self.failed(error);
+                    nvlinks.push(None);
+                    all_known = false;
+                }
+            }
+            if self.lost.is_some() {
+                break;
             }
         }
         let links = u32::try_from(nvlinks.len()).unwrap_or(LINKS_MAX);
-        if links == 0 || self.reading.numbers.get(Q::NvlinkReplay).is_some() {
+        // A sum over other links than the last time would fall, or jump.
+        if links == 0 || !all_known || self.reading.numbers.get(Q::NvlinkReplay).is_some() {
             return nvlinks;
         }
-        let asked: Vec<Field> = fields::OF_LINK
-            .iter()
-            .flat_map(|&(id, _)| (0..links).map(move |scope| Field { id, scope }))
-            .collect();
-        if self
-            .note(raw::fields(self.device, &asked, answer))
-            .is_none()
-        {
-            return nvlinks;
-        }
-        for (counts, (_, quantity)) in answer.chunks(links as usize).zip(fields::OF_LINK) {
+        for (id, quantity) in fields::OF_LINK {
+            if self.reading.numbers.get(quantity).is_some() {
+                continue;
+            }
+            let asked: Vec<Field> = (0..links).map(|scope| Field { id, scope }).collect();
+            if self
+                .note(raw::fields(self.device, &asked, answer))
+                .is_none()
+            {
+                break;
+            }
             // A sum that lacks a link would fall when the link comes back: all of them, or none.
-            if let Ok(counts) = counts.iter().copied().collect::<Result<Vec<f64>, _>>() {
-                self.reading.numbers.put(quantity, counts.iter().sum());
+            let counts = answer.iter().map(|count| Ok((*count)?.number));
+            if let Some(sum) = self.note(counts.sum()) {
+                self.reading.numbers.put(quantity, sum);
             }
         }
         nvlinks
@@ -320,21 +356,40 @@ impl<'r, 'n> Reader<'r, 'n> {
 
     /// Whether the GPU is partitioned.
     pub(super) fn mig_mode(&mut self) -> bool {
-        let Some(mode) = self.note(self.device.mig_mode().map_err(call_error)) else {
+        let mode = self.note(self.device.mig_mode().map_err(call_error));
+        // A mode of a later release means nothing to this one.
+        let Some(mode) = mode.filter(|mode| mode.current <= 1) else {
             return false;
         };
         self.reading.numbers.put_u32(Q::MigMode, mode.current);
         mode.current == 1
     }
 
-    /// PCIe rates by the blocking call, where neither counters nor GPM have them.
-    pub(super) fn pcie(&mut self, kept: &mut Kept<'_>, wanted: bool) {
-        let numbers = &self.reading.numbers;
-        kept.pcie_throughput_blocks =
-            numbers.get(Q::PcieTransmitted).is_none() && kept.gpm_supported != Some(true);
-        if !wanted || !kept.pcie_throughput_blocks {
-            return;
+    /// Counters of the hardware; true if PCIe rates are among them.
+    pub(super) fn gpm(&mut self, kept: &mut Kept<'n>, wanted: Wanted) -> bool {
+        if !self.supports_gpm(kept) {
+            return false;
         }
+        let (before, numbers) = (&mut kept.gpm, &mut self.reading.numbers);
+        let told = gpm::step(self.device, before, wanted.apart_max, numbers, |device| {
+            device.gpm_sample()
+        });
+        if let Err(error) = told {
+            self.failed(error);
+        }
+        kept.gpm.as_ref().is_some_and(Spaced::serves_pcie)
+    }
+
+    fn supports_gpm(&mut self, kept: &mut Kept<'_>) -> bool {
+        let supported = kept.supports_gpm(self.device);
+        supported.unwrap_or_else(|error| {
+            self.failed(error);
+            false
+        })
+    }
+
+    /// PCIe rates by the blocking call, where the card tells them in no other way.
+    pub(super) fn pcie_throughput(&mut self) {
         for (quantity, counter) in [
             (Q::PcieThroughputTransmit, PcieUtilCounter::Send),
             (Q::PcieThroughputReceive, PcieUtilCounter::Receive),
@@ -343,54 +398,61 @@ impl<'r, 'n> Reader<'r, 'n> {
         }
     }
 
-    pub(super) fn processes(&mut self) {
-        let device = self.device;
-        let compute = older(device.running_compute_processes(), || {
-            device.running_compute_processes_v2()
-        });
-        let graphics = older(device.running_graphics_processes(), || {
-            device.running_graphics_processes_v2()
-        });
-        for (kind, processes) in [
-            (ProcessKind::Compute, compute),
-            (ProcessKind::Graphics, graphics),
-        ] {
-            if let Some(processes) = self.note(processes.map_err(call_error)) {
-                self.reading
-                    .processes
-                    .get_or_insert_default()
-                    .extend(processes.into_iter().map(|info| process(kind, &info)));
+    /// Processes. Those of a partitioned GPU are shown to the privileged; others are shown those of the
+    /// MIG devices that are theirs.
+    pub(super) fn processes(&mut self, listing: Listing, mig_enabled: bool) {
+        for kind in [ProcessKind::Compute, ProcessKind::Graphics] {
+            let listed = match processes(self.device, kind, listing) {
+                Err(CallError::NoPermission) if mig_enabled => {
+                    processes_of_instances(self.device, kind, listing)
+                }
+                listed => listed,
+            };
+            let Some(infos) = self.note(listed) else {
+                continue;
+            };
+            let reading = &mut *self.reading;
+            let all = reading.processes.get_or_insert_default();
+            for info in infos {
+                let process = process(kind, &info);
+                // It runs, but how much memory it has is "no value".
+                reading.sentinels += u32::from(process.vram_bytes.is_none());
+                all.push(process);
             }
         }
     }
 
-    pub(super) fn mig(&mut self, kept: &mut Kept<'n>, can_gpm: bool) {
+    pub(super) fn mig(&mut self, kept: &mut Kept<'n>, can_gpm: bool, wanted: Wanted) {
         let parent = self.device;
         let Some(devices) = self.note(parent.mig_device_count().map_err(call_error)) else {
             return;
         };
-        let counters = can_gpm && kept.supports_gpm(parent);
+        let counters = can_gpm && self.supports_gpm(kept);
+        let mut all_known = true;
         for index in 0..devices {
             // Most indices up to the possible number are not in use: not found, which is no error.
-            let Some(device) = self.note(parent.mig_device_by_index(index).map_err(call_error))
-            else {
-                continue;
-            };
-            let Some(gpu_instance) = self.note(raw::gpu_instance_id(&device)) else {
+            let found = parent.mig_device_by_index(index).map_err(call_error);
+            let found = self.look(found.and_then(|it| Ok((raw::gpu_instance_id(&it)?, it))));
+            all_known &= found.is_ok();
+            let Ok(Some((gpu_instance, device))) = found else {
                 continue;
             };
             let mut numbers = Numbers::default();
             if let Some(memory) = self.note(memory(&device)) {
                 memory.put(&mut numbers);
             }
-            if let Ok(attributes) = device.attributes() {
+            if let Some(attributes) = self.note(device.attributes().map_err(call_error)) {
                 numbers.put_u32(Q::Multiprocessors, attributes.multiprocessor_count);
             }
             if counters {
                 let mut before = kept.mig_gpm.remove(&gpu_instance);
-                gpm::step(parent, &mut before, &mut numbers, |parent| {
+                let apart_max = wanted.apart_max;
+                let told = gpm::step(parent, &mut before, apart_max, &mut numbers, |parent| {
                     parent.gpm_mig_sample(gpu_instance)
                 });
+                if let Err(error) = told {
+                    self.failed(error);
+                }
                 kept.mig_gpm
                     .extend(before.map(|spaced| (gpu_instance, spaced)));
             }
@@ -402,6 +464,12 @@ impl<'r, 'n> Reader<'r, 'n> {
                 numbers,
             });
         }
+        if !all_known {
+            // Of which instance the missing one is part is not known, so no sum is.
+            for device in &mut self.reading.mig {
+                device.numbers.remove(&[Q::Multiprocessors]);
+            }
+        }
         let alive = &self.reading.mig;
         kept.mig_gpm
             .retain(|id, _| alive.iter().any(|device| device.gpu_instance == *id));
@@ -410,15 +478,77 @@ impl<'r, 'n> Reader<'r, 'n> {
 
 const FANS_MAX: u32 = 16;
 
-/// The result of the newest call, or of the older one where the library lacks the newest.
-fn older<T>(
-    newest: Result<T, NvmlError>,
-    older: impl FnOnce() -> Result<T, NvmlError>,
-) -> Result<T, NvmlError> {
-    match newest {
-        Err(NvmlError::FailedToLoadSymbol(_)) => older(),
-        result => result,
+/// Which call lists processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listing {
+    /// The newest that the library has.
+    Newest,
+    /// The one before. Drivers 535.43 to 535.86 have a third version that writes structures of 32
+    /// bytes (with `usedGpuCcProtectedMemory`) where those before and after, and the bindings, have 24:
+    /// it would write past the end of the list.
+    Second,
+}
+
+impl Listing {
+    /// What is safe with a driver of this version.
+    pub(super) fn of(driver_version: &str) -> Self {
+        let mut parts = driver_version.split('.').map(str::parse::<u32>);
+        match (parts.next(), parts.next()) {
+            (Some(Ok(535)), Some(Ok(minor))) if minor < 98 => Self::Second,
+            _ => Self::Newest,
+        }
     }
+}
+
+fn processes(
+    device: &Device<'_>,
+    kind: ProcessKind,
+    listing: Listing,
+) -> Result<Vec<ProcessInfo>, CallError> {
+    let newest = || match kind {
+        ProcessKind::Compute => device.running_compute_processes(),
+        ProcessKind::Graphics => device.running_graphics_processes(),
+    };
+    let second = || match kind {
+        ProcessKind::Compute => device.running_compute_processes_v2(),
+        ProcessKind::Graphics => device.running_graphics_processes_v2(),
+    };
+    let listed = match listing {
+        Listing::Second => second(),
+        Listing::Newest => match newest() {
+            // The library lacks it.
+            Err(NvmlError::FailedToLoadSymbol(_)) => second(),
+            result => result,
+        },
+    };
+    listed.map_err(call_error)
+}
+
+/// The processes of the MIG devices that this user may see. No permission where there is none.
+fn processes_of_instances(
+    parent: &Device<'_>,
+    kind: ProcessKind,
+    listing: Listing,
+) -> Result<Vec<ProcessInfo>, CallError> {
+    let mut all = Err(CallError::NoPermission);
+    for index in 0..parent.mig_device_count().map_err(call_error)? {
+        let device = parent.mig_device_by_index(index).map_err(call_error);
+        let found = device.and_then(|device| {
+            let instance = raw::gpu_instance_id(&device)?;
+            Ok((instance, processes(&device, kind, listing)?))
+        });
+        let (instance, own) = match found {
+            // Not there, or another's.
+            Err(CallError::NotSupported | CallError::NoPermission) => continue,
+            found => found?,
+        };
+        let own = own.into_iter().map(|info| ProcessInfo {
+            gpu_instance_id: info.gpu_instance_id.or(Some(instance)),
+            ..info
+        });
+        all = Ok(all.into_iter().flatten().chain(own).collect());
+    }
+    all
 }
 
 fn process(kind: ProcessKind, info: &ProcessInfo) -> Process {
@@ -482,6 +612,21 @@ fn memory(device: &Device<'_>) -> Result<Memory, CallError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn drivers_with_the_odd_list_of_processes_are_known() {
+        for (version, listing) in [
+            ("535.43.02", Listing::Second),
+            ("535.86.10", Listing::Second),
+            ("535.98", Listing::Newest),
+            ("535.104.05", Listing::Newest),
+            ("530.30.02", Listing::Newest),
+            ("550.54.15", Listing::Newest),
+            ("", Listing::Newest),
+        ] {
+            assert_eq!(Listing::of(version), listing, "{version}");
+        }
+    }
 
     #[test]
     fn a_mig_profile_is_the_end_of_the_name() {

@@ -52,6 +52,30 @@ fn what_hardly_changes_is_kept_between_its_readings_but_not_over_an_outage() {
 }
 
 #[test]
+fn what_a_gpu_never_says_of_itself_is_not_asked_for_ever() {
+    let mut driver = FakeDriver::new([FakeGpu::new(0)]);
+    let mut tracker = tracker();
+    tracker.options.standing_period = Duration::ZERO;
+    tracker.begin_session(&mut driver);
+    for _ in 0..100 {
+        tracker.sample(&mut driver).unwrap();
+    }
+    // Its BIOS has no version, and the driver none at all.
+    let tracked = tracker.gpus.values().next().unwrap();
+    assert!(!tracked.identity.is_complete());
+    assert_eq!((tracked.identity_retries, tracker.version_retries), (0, 0));
+    let labels = Arc::clone(&tracked.labels);
+    tracker.begin_session(&mut driver);
+    tracker.sample(&mut driver).unwrap();
+    let tracked = tracker.gpus.values().next().unwrap();
+    assert_eq!(
+        tracked.identity_retries, RETRIES_MAX,
+        "a session begins anew"
+    );
+    assert!(Arc::ptr_eq(&tracked.labels, &labels), "they are the same");
+}
+
+#[test]
 fn a_name_that_is_there_twice_is_read_once() {
     let mut driver = FakeDriver::new([FakeGpu::new(0), FakeGpu::new(0), FakeGpu::new(1)]);
     let mut tracker = tracker();
@@ -120,6 +144,44 @@ fn blocking_calls_take_turns_and_the_others_keep_their_last_answer() {
     let rate = |sample: &Sample| numbers(&sample.gpus[5]).get(Quantity::PcieThroughputTransmit);
     // Turns 4 to 9, then 2 to 7.
     assert_eq!(rate(&tracker.sample(&mut driver).unwrap()), Some(77.0));
+}
+
+#[test]
+fn a_throughput_that_fails_or_comes_from_elsewhere_is_not_shown_for_ever() {
+    let mut gpu = FakeGpu::new(0);
+    gpu.reading
+        .numbers
+        .put(Quantity::PcieThroughputTransmit, 7.0);
+    let mut driver = FakeDriver::new([gpu]);
+    let mut tracker = tracker();
+    tracker.begin_session(&mut driver);
+    let rates = |tracker: &mut Tracker, driver: &mut FakeDriver| {
+        let sample = tracker.sample(driver).unwrap();
+        let numbers = numbers(&sample.gpus[0]);
+        let rate = |quantity| numbers.get(quantity);
+        (
+            rate(Quantity::GpmPcieTransmit),
+            rate(Quantity::PcieThroughputTransmit),
+        )
+    };
+    let change = |driver: &FakeDriver, change: &dyn Fn(&mut Numbers)| {
+        driver.change(|machine| change(&mut machine.gpus[0].reading.numbers));
+    };
+    assert_eq!(rates(&mut tracker, &mut driver), (None, Some(7.0)));
+    // GPM tells it too: one series, not two.
+    change(&driver, &|numbers| {
+        numbers.put(Quantity::GpmPcieTransmit, 9.0)
+    });
+    assert_eq!(rates(&mut tracker, &mut driver), (Some(9.0), None));
+    change(&driver, &|numbers| {
+        numbers.remove(&[Quantity::GpmPcieTransmit])
+    });
+    assert_eq!(rates(&mut tracker, &mut driver), (None, Some(7.0)));
+    // The call fails, or is not asked any more.
+    change(&driver, &|numbers| {
+        numbers.remove(&[Quantity::PcieThroughputTransmit])
+    });
+    assert_eq!(rates(&mut tracker, &mut driver), (None, None));
 }
 
 #[test]

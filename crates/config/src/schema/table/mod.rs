@@ -164,7 +164,7 @@ static GPU: Record = Record {
         field(
             "pcie_throughput",
             Switch,
-            "Whether cards without PCIe counters (before Hopper) are asked for their PCIe rates, which blocks the driver for 40 ms each time; true by default.",
+            "Whether cards that tell their PCIe rates in no other way are asked for them, which blocks the driver for 40 ms each time; true by default.",
         ),
         field(
             "bound",

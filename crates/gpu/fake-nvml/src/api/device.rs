@@ -5,13 +5,15 @@ use std::ffi::{c_char, c_int, c_uint, c_ulonglong};
 use nvml_wrapper_sys::bindings::{
     nvmlBAR1Memory_t, nvmlDevice_t, nvmlFieldValue_t, nvmlMarginTemperature_t, nvmlMemory_t,
     nvmlMemory_v2_t, nvmlPciInfo_t, nvmlProcessInfo_t, nvmlRowRemapperHistogramValues_t,
-    nvmlUtilization_t, nvmlValue_t, nvmlViolationTime_t,
+    nvmlTemperature_t, nvmlUtilization_t, nvmlValue_t, nvmlViolationTime_t,
 };
 
 use super::{
-    Handle, INSUFFICIENT_SIZE, INVALID_ARGUMENT, NOT_SUPPORTED, OK, device, give, give_text, number,
+    ARGUMENT_VERSION_MISMATCH, Handle, INSUFFICIENT_SIZE, INVALID_ARGUMENT, NO_PERMISSION,
+    NOT_SUPPORTED, OK, device, give, give_text, number,
 };
 use crate::control::Control;
+use crate::defaults;
 
 /// Getters of one number.
 macro_rules! numbers {
@@ -156,9 +158,10 @@ pub unsafe extern "C" fn nvmlDeviceGetPciInfo_v3(it: nvmlDevice_t, to: *mut nvml
 fn memory(handle: Handle, part: &str, control: &Control) -> u64 {
     let key = format!("nvmlDeviceGetMemoryInfo:{part}");
     let all = number(&key, handle.gpu, control).unwrap_or(0.0) as u64;
-    match handle.mig {
+    // Compute instances of one GPU instance share its memory.
+    match handle.instances(control) {
         None => all,
-        Some(mig) => all / 7 + u64::from(mig),
+        Some((instance, _)) => all / 7 + u64::from(instance),
     }
 }
 
@@ -172,7 +175,7 @@ pub unsafe extern "C" fn nvmlDeviceGetMemoryInfo_v2(
         // SAFETY: the caller's structure.
         let to = unsafe { &mut *to };
         if to.version != (size_of::<nvmlMemory_v2_t>() as u32 | 2 << 24) {
-            return 25;
+            return ARGUMENT_VERSION_MISMATCH;
         }
         to.total = memory(handle, "total", control);
         to.reserved = memory(handle, "reserved", control);
@@ -264,6 +267,28 @@ pub unsafe extern "C" fn nvmlDeviceGetTemperature(
     })
 }
 
+/// `nvmlDeviceGetTemperatureV`: the number of `nvmlDeviceGetTemperature`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nvmlDeviceGetTemperatureV(
+    it: nvmlDevice_t,
+    to: *mut nvmlTemperature_t,
+) -> u32 {
+    device("nvmlDeviceGetTemperatureV", it, |handle, control, _| {
+        // SAFETY: the caller's structure.
+        let to = unsafe { &mut *to };
+        if to.version != (size_of::<nvmlTemperature_t>() as u32 | 1 << 24) {
+            return ARGUMENT_VERSION_MISMATCH;
+        }
+        match number("nvmlDeviceGetTemperature", handle.gpu, control) {
+            Some(degrees) => {
+                to.temperature = degrees as c_int;
+                OK
+            }
+            None => NOT_SUPPORTED,
+        }
+    })
+}
+
 /// `nvmlDeviceGetMarginTemperature`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nvmlDeviceGetMarginTemperature(
@@ -277,7 +302,7 @@ pub unsafe extern "C" fn nvmlDeviceGetMarginTemperature(
             // SAFETY: the caller's structure.
             let to = unsafe { &mut *to };
             if to.version != (size_of::<nvmlMarginTemperature_t>() as u32 | 1 << 24) {
-                return 25;
+                return ARGUMENT_VERSION_MISMATCH;
             }
             match number("nvmlDeviceGetMarginTemperature", handle.gpu, control) {
                 Some(margin) => {
@@ -402,6 +427,10 @@ pub unsafe extern "C" fn nvmlDeviceGetNvLinkState(
 ) -> u32 {
     device("nvmlDeviceGetNvLinkState", it, |handle, control, _| {
         let own = format!("nvmlDeviceGetNvLinkState:{link}");
+        match control.own_code(&own, handle.gpu) {
+            OK => {}
+            code => return code,
+        }
         let key = match control.value(&own, handle.gpu) {
             Some(_) => &own,
             None if link < 18 => "nvmlDeviceGetNvLinkState",
@@ -412,7 +441,8 @@ pub unsafe extern "C" fn nvmlDeviceGetNvLinkState(
     })
 }
 
-/// `nvmlDeviceGetFieldValues`. Numbers below zero come as signed, others as 64-bit unsigned ones.
+/// `nvmlDeviceGetFieldValues`. Numbers below zero come as signed, others as 64-bit unsigned ones, but
+/// for the narrow fields.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nvmlDeviceGetFieldValues(
     it: nvmlDevice_t,
@@ -424,10 +454,22 @@ pub unsafe extern "C" fn nvmlDeviceGetFieldValues(
         let values = unsafe { std::slice::from_raw_parts_mut(values, count as usize) };
         for value in values {
             let key = format!("field:{}:{}", value.fieldId, value.scopeId);
-            match number(&key, handle.gpu, control) {
+            // A line without a scope is for all of them.
+            let any = format!("field:{}", value.fieldId);
+            let found = control
+                .value(&key, handle.gpu)
+                .or_else(|| control.value(&any, handle.gpu))
+                .unwrap_or_else(|| defaults::value(&key, handle.gpu));
+            match found {
                 Some(it) if it < 0.0 => {
                     value.valueType = 5;
                     value.value = nvmlValue_t { siVal: it as c_int };
+                }
+                Some(it) if control.is_narrow(value.fieldId) => {
+                    value.valueType = 1;
+                    value.value = nvmlValue_t {
+                        uiVal: it as c_ulonglong as c_uint,
+                    };
                 }
                 Some(it) => {
                     value.valueType = 3;
@@ -471,6 +513,20 @@ pub unsafe extern "C" fn nvmlDeviceGetViolationStatus(
     })
 }
 
+/// The third version of the structure, as drivers 535.43 to 535.86 write it.
+#[repr(C)]
+struct WideProcessInfo {
+    info: nvmlProcessInfo_t,
+    protected_memory: c_ulonglong,
+}
+
+/// Whether the driver that this one says it is writes wide structures to lists of the third version.
+fn is_wide(function: &str, control: &Control) -> bool {
+    let version = control.text("nvmlSystemGetDriverVersion", 0);
+    let minor = version.and_then(|it| it.strip_prefix(b"535.")?.split(|byte| *byte == b'.').next());
+    function.ends_with("_v3") && minor.is_some_and(|it| it.len() == 2 && it < b"98".as_slice())
+}
+
 unsafe fn list_processes(
     function: &str,
     graphics: bool,
@@ -479,24 +535,46 @@ unsafe fn list_processes(
     infos: *mut nvmlProcessInfo_t,
 ) -> u32 {
     device(function, it, |handle, control, _| {
+        let partitioned = control.mig.contains_key(&handle.gpu);
+        if partitioned && control.unprivileged && handle.mig.is_none() {
+            return NO_PERMISSION;
+        }
+        let own = handle.instances(control).map(|(instance, _)| instance);
         let found: Vec<_> = control
             .processes
             .iter()
-            .filter(|(gpu, _, _, kind)| *gpu == handle.gpu && *kind == graphics)
+            .filter(|it| it.gpu == handle.gpu && it.graphics == graphics)
+            .filter(|it| own.is_none() || it.instance == own)
             .collect();
-        // SAFETY: the caller's pointers; the array is `count` long.
+        // SAFETY: the caller's pointers; the array is `count` long. That the caller made it of narrower
+        // structures than are written is the fault of those drivers.
         unsafe {
             let room = count.replace(found.len() as c_uint) as usize;
             if room < found.len() {
                 return INSUFFICIENT_SIZE;
             }
-            for (at, (_, pid, bytes, _)) in found.into_iter().enumerate() {
-                infos.add(at).write(nvmlProcessInfo_t {
-                    pid: *pid,
-                    usedGpuMemory: *bytes,
-                    gpuInstanceId: u32::MAX,
+            for (at, process) in found.into_iter().enumerate() {
+                let info = nvmlProcessInfo_t {
+                    pid: process.pid,
+                    usedGpuMemory: process.bytes,
+                    // A MIG device need not say what is known of it.
+                    gpuInstanceId: process
+                        .instance
+                        .filter(|_| own.is_none())
+                        .unwrap_or(u32::MAX),
                     computeInstanceId: u32::MAX,
-                });
+                };
+                if is_wide(function, control) {
+                    infos
+                        .cast::<WideProcessInfo>()
+                        .add(at)
+                        .write(WideProcessInfo {
+                            info,
+                            protected_memory: 0,
+                        });
+                } else {
+                    infos.add(at).write(info);
+                }
             }
         }
         OK

@@ -3,10 +3,13 @@
 use std::ffi::c_uint;
 
 use nvml_wrapper_sys::bindings::{
-    nvmlDevice_t, nvmlGpmMetricsGet_t, nvmlGpmSample_t, nvmlGpmSupport_t,
+    NVML_GPM_METRICS_GET_VERSION, NVML_GPM_SUPPORT_VERSION, nvmlDevice_t, nvmlGpmMetricsGet_t,
+    nvmlGpmSample_t, nvmlGpmSupport_t,
 };
 
-use super::{INVALID_ARGUMENT, NOT_SUPPORTED, OK, device, number, system};
+use super::{
+    ARGUMENT_VERSION_MISMATCH, INVALID_ARGUMENT, NOT_SUPPORTED, OK, device, number, system,
+};
 use crate::control::enter;
 
 /// `nvmlGpmQueryDeviceSupport`.
@@ -16,6 +19,10 @@ pub unsafe extern "C" fn nvmlGpmQueryDeviceSupport(
     to: *mut nvmlGpmSupport_t,
 ) -> u32 {
     device("nvmlGpmQueryDeviceSupport", it, |handle, control, _| {
+        // SAFETY: the caller's structure.
+        if unsafe { (*to).version } != NVML_GPM_SUPPORT_VERSION {
+            return ARGUMENT_VERSION_MISMATCH;
+        }
         let supported = number("nvmlGpmQueryDeviceSupport", handle.gpu, control);
         // SAFETY: the caller's structure.
         unsafe { (*to).isSupportedDevice = supported.unwrap_or(0.0) as u32 };
@@ -86,6 +93,9 @@ pub unsafe extern "C" fn nvmlGpmMetricsGet(request: *mut nvmlGpmMetricsGet_t) ->
     system("nvmlGpmMetricsGet", |control, state| {
         // SAFETY: the caller's structure.
         let request = unsafe { &mut *request };
+        if request.version != NVML_GPM_METRICS_GET_VERSION {
+            return ARGUMENT_VERSION_MISMATCH;
+        }
         let of = |sample: nvmlGpmSample_t| state.gpm_of.get(&(sample as usize)).copied();
         let (Some(first), Some(second)) = (of(request.sample1), of(request.sample2)) else {
             return INVALID_ARGUMENT;

@@ -5,6 +5,17 @@ use std::ffi::c_uint;
 use nvml_wrapper_sys::bindings::{nvmlDevice_t, nvmlDeviceAttributes_t};
 
 use super::{Handle, NOT_FOUND, NOT_SUPPORTED, OK, device};
+use crate::control::Control;
+
+impl Handle {
+    /// The GPU instance of a MIG device, and the place of its compute instance among those of it.
+    pub(super) fn instances(self, control: &Control) -> Option<(u32, u32)> {
+        let (mig, instances) = self.mig.zip(control.mig.get(&self.gpu))?;
+        let own = instances.get(mig as usize)?;
+        let before = instances.iter().take(mig as usize);
+        Some((*own, before.filter(|id| *id == own).count() as u32))
+    }
+}
 
 /// `nvmlDeviceGetMigMode`.
 #[unsafe(no_mangle)]
@@ -61,11 +72,9 @@ pub unsafe extern "C" fn nvmlDeviceGetMigDeviceHandleByIndex(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nvmlDeviceGetGpuInstanceId(it: nvmlDevice_t, to: *mut c_uint) -> u32 {
     device("nvmlDeviceGetGpuInstanceId", it, |handle, control, _| {
-        let instances = control.mig.get(&handle.gpu);
-        let id = handle
-            .mig
-            .and_then(|mig| instances?.get(mig as usize).copied());
-        let Some(id) = id else { return NOT_SUPPORTED };
+        let Some((id, _)) = handle.instances(control) else {
+            return NOT_SUPPORTED;
+        };
         // SAFETY: the caller's pointer.
         unsafe { to.write(id) };
         OK
@@ -75,38 +84,31 @@ pub unsafe extern "C" fn nvmlDeviceGetGpuInstanceId(it: nvmlDevice_t, to: *mut c
 /// `nvmlDeviceGetComputeInstanceId`: the place among those of the same GPU instance.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nvmlDeviceGetComputeInstanceId(it: nvmlDevice_t, to: *mut c_uint) -> u32 {
-    device(
-        "nvmlDeviceGetComputeInstanceId",
-        it,
-        |handle, control, _| {
-            let Some((mig, instances)) = handle.mig.zip(control.mig.get(&handle.gpu)) else {
-                return NOT_SUPPORTED;
-            };
-            let Some(own) = instances.get(mig as usize) else {
-                return NOT_FOUND;
-            };
-            let before = &instances[..mig as usize];
-            // SAFETY: the caller's pointer.
-            unsafe { to.write(before.iter().filter(|id| *id == own).count() as c_uint) };
-            OK
-        },
-    )
+    let name = "nvmlDeviceGetComputeInstanceId";
+    device(name, it, |handle, control, _| {
+        let Some((_, place)) = handle.instances(control) else {
+            return NOT_SUPPORTED;
+        };
+        // SAFETY: the caller's pointer.
+        unsafe { to.write(place) };
+        OK
+    })
 }
 
-/// `nvmlDeviceGetAttributes_v2`.
+/// `nvmlDeviceGetAttributes_v2`: each compute instance has 16 multiprocessors more than the one before.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nvmlDeviceGetAttributes_v2(
     it: nvmlDevice_t,
     to: *mut nvmlDeviceAttributes_t,
 ) -> u32 {
-    device("nvmlDeviceGetAttributes_v2", it, |handle, _, _| {
-        if handle.mig.is_none() {
+    device("nvmlDeviceGetAttributes_v2", it, |handle, control, _| {
+        let Some((_, place)) = handle.instances(control) else {
             return NOT_SUPPORTED;
-        }
+        };
         // SAFETY: the caller's structure, of plain numbers.
         unsafe {
             to.write(std::mem::zeroed());
-            (*to).multiprocessorCount = 16;
+            (*to).multiprocessorCount = 16 * (place + 1);
         }
         OK
     })

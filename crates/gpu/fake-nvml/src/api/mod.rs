@@ -28,9 +28,11 @@ const OK: u32 = 0;
 const UNINITIALIZED: u32 = 1;
 const INVALID_ARGUMENT: u32 = 2;
 const NOT_SUPPORTED: u32 = 3;
+const NO_PERMISSION: u32 = 4;
 const NOT_FOUND: u32 = 6;
 const INSUFFICIENT_SIZE: u32 = 7;
 const TIMEOUT: u32 = 10;
+const ARGUMENT_VERSION_MISMATCH: u32 = 25;
 
 /// A device: the GPU that it is, and which MIG device of it.
 #[derive(Clone, Copy)]
