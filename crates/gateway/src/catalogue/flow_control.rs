@@ -99,7 +99,8 @@ fn saturation() -> Vec<Row> {
 }
 
 /// Shares of what may wait: of a priority's own limit, and of the limit for all of them, which is
-/// another family so that nobody adds the two up.
+/// another family so that nobody adds the two up. Upstream has them after the tag v0.10.0
+/// (pkg/epp/metrics/llm_d_router_metrics.go).
 fn capacity() -> Vec<Row> {
     let used = |ours: &'static str, upstream: &'static str, resource: &'static str| -> Vec<Row> {
         let rows = family(Gauge, ours, &[unreleased(upstream)]).into_iter();

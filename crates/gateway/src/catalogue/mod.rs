@@ -9,6 +9,8 @@
 //! 3. `llm_d_epp_*`: llm-d-router since 0.9; its index of KV blocks is `kvcache_*` and, in 0.10 alone,
 //!    `llm_d_router_epp_*`.
 //!
+//! The releases of a row are those whose tags have the name in pkg/epp/metrics, of either repository.
+//!
 //! llm-d-router writes the second and the third at once, each request in both. So every meaning is a
 //! list of names, best first, and each name gives way to the better ones where they are on the page.
 

@@ -67,6 +67,7 @@ fn router(name: &'static str, since: &'static str, until: Option<&'static str>) 
     [Name { name, releases }]
 }
 
+/// Releases as upstream's tags have them (pkg/bbr/metrics/metrics.go, first in v0.3.0).
 fn body_router() -> Vec<Row> {
     let outcome = |outcome: &'static str, names: &[Name]| -> Vec<Row> {
         let rows = family(Counter, "llm_gateway_bbr_requests_total", names).into_iter();

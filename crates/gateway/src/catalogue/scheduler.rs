@@ -54,6 +54,8 @@ fn plugins() -> Vec<Row> {
         third("llm_d_epp_plugin_duration_seconds"),
         second("inference_extension_plugin_duration_seconds", "1.0"),
     ];
+    // In v0.4.0 to v0.5.1 of the Inference Extension (pkg/epp/metrics/metrics.go); v1.0.0 has one for
+    // all extension points.
     let older = |upstream: &'static str, point: &'static str| -> Vec<Row> {
         let names = [newer.to_vec(), vec![first_until(upstream, "0.4", "0.5.1")]].concat();
         let rows = family(Histogram, "llm_gateway_plugin_duration_seconds", &names);
