@@ -148,6 +148,11 @@ fn how(row: &Row) -> String {
     let mut how = match &row.output {
         Output::Sum(_) => "its sum".to_owned(),
         Output::Count(_) => "its count".to_owned(),
+        Output::LabelNumber {
+            label,
+            shared_by: Some(sharer),
+            ..
+        } => format!("the number in label `{label}`, shared out among the values of `{sharer}`"),
         Output::LabelNumber { label, .. } => format!("the number in label `{label}`"),
         Output::LabelCount { label, .. } => format!("how many items label `{label}` lists"),
         Output::LabelItems { label, .. } => format!("a series for each item of label `{label}`"),

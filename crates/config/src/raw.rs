@@ -267,7 +267,7 @@ pub(crate) struct Row {
     pub(crate) sum: Option<String>,
     pub(crate) count: Option<String>,
     pub(crate) facts: Option<String>,
-    pub(crate) label_number: Option<Labelled>,
+    pub(crate) label_number: Option<LabelNumber>,
     pub(crate) label_count: Option<Labelled>,
     pub(crate) label_items: Option<Items>,
     pub(crate) drop: Option<String>,
@@ -281,6 +281,14 @@ pub(crate) struct Row {
     pub(crate) since: Option<String>,
     pub(crate) until: Option<String>,
     pub(crate) note: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LabelNumber {
+    pub(crate) label: String,
+    pub(crate) family: String,
+    pub(crate) shared_by: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -67,6 +67,7 @@ pub(crate) fn row(raw: &raw::Row) -> Row {
         Output::LabelNumber {
             label: text(&number.label),
             family: text(&number.family),
+            shared_by: number.shared_by.as_ref().map(text),
         }
     } else if let Some(count) = &raw.label_count {
         Output::LabelCount {

@@ -39,7 +39,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::combine::{Join, Member, Step, combine, identity};
+use crate::combine::{Join, Member, Step, combine, edges_of, identity};
 use crate::rollup::Rollup;
 use crate::{Desc, DropReason, Shape, ShapeId, Slot, Snapshot};
 
@@ -201,7 +201,7 @@ impl Fold {
                 .iter()
                 .position(|desc| desc.name() == group.series.desc.name())
         });
-        for group in groups {
+        for group in groups.into_iter().flat_map(Group::lives) {
             group.plan(&mut target, &mut self.steps, &mut self.refused);
         }
         self.shape = Arc::clone(target.shape());
@@ -216,6 +216,48 @@ struct Group<'a> {
 }
 
 impl Group<'_> {
+    /// The group once for each set of edges, where one of its series had other edges before: a shape
+    /// keeps both, and a page has only what is there now, which must not shrink to the edges that it
+    /// has in common with what it was. Parts may differ in edges at one time, so a group of several
+    /// stays together.
+    fn lives(self) -> Vec<Self> {
+        let edges = |member: &Member<'_>| -> Vec<u64> {
+            let edges = edges_of(member.series.kind()).iter();
+            edges.map(|edge| edge.to_bits()).collect()
+        };
+        let differ = |pair: &[Member<'_>]| edges(&pair[0]) != edges(&pair[1]);
+        let alike = !self.members.windows(2).any(differ);
+        let mut names = HashSet::new();
+        let mut is_new = |member: &Member<'_>| {
+            let labels = member.series.labels();
+            let mut labels: Vec<_> = labels
+                .map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value)))
+                .collect();
+            labels.sort();
+            names.insert(identity(&labels))
+        };
+        let mut pairs = self.members.windows(2);
+        let of_several = pairs.any(|pair| pair[0].part != pair[1].part);
+        if alike || of_several || self.members.iter().all(&mut is_new) {
+            return vec![self];
+        }
+        let mut lives: Vec<(Vec<u64>, Self)> = Vec::new();
+        for member in self.members {
+            let edges = edges(&member);
+            match lives.iter_mut().find(|(known, _)| *known == edges) {
+                Some((_, life)) => life.members.push(member),
+                None => lives.push((
+                    edges,
+                    Group {
+                        series: self.series.clone(),
+                        members: vec![member],
+                    },
+                )),
+            }
+        }
+        lives.into_iter().map(|(_, life)| life).collect()
+    }
+
     fn plan(self, target: &mut Snapshot, steps: &mut Vec<Step>, refused: &mut Vec<(u32, Slot)>) {
         let Some(first) = self.members.first().map(|member| member.series.kind()) else {
             return;
@@ -398,6 +440,56 @@ mod tests {
         Fold::new().run(&[&page], &mut out, without_user);
         let expected = histogram(&[(2.0, 8.0), (inf, 11.0)], 10.0);
         assert_eq!(out.histogram("h", &[]), Some(expected));
+    }
+
+    /// A server that is updated under a reader that stays: its shape has both sets of edges.
+    #[test]
+    fn a_series_keeps_its_edges_when_it_had_others_before() {
+        let h = desc("h", MetricType::Histogram);
+        let inf = f64::INFINITY;
+        let before = histogram(&[(1.0, 1.0), (2.0, 3.0), (inf, 4.0)], 9.0);
+        let after = histogram(&[(2.0, 5.0), (3.0, 6.0), (inf, 7.0)], 1.0);
+        let (mut fold, mut page, mut out) = (Fold::new(), Snapshot::new(), Snapshot::new());
+        for now in [&before, &after, &after, &before] {
+            page.clear();
+            for user in ["a", "b"] {
+                page.family(&h).histogram(&[("user", user)], now);
+            }
+            // Each on its own, and both as one.
+            fold.forget();
+            fold.run(&[&page], &mut out, |_| true);
+            assert_eq!(there(&out), [now.clone(), now.clone()]);
+            fold.forget();
+            fold.run(&[&page], &mut out, without_user);
+            let twice = |count: f64| 2.0 * count;
+            let buckets = now.buckets.iter();
+            let both: Vec<_> = buckets.map(|b| (b.le, twice(b.count))).collect();
+            let both = histogram(&both, twice(now.sum.unwrap()));
+            assert_eq!(there(&out), [both]);
+        }
+    }
+
+    /// The histograms that have values.
+    fn there(snapshot: &Snapshot) -> Vec<Histogram> {
+        let shape = Arc::clone(snapshot.shape());
+        let mut found = Vec::new();
+        for series in shape.families().flat_map(|family| family.series()) {
+            let edges = edges_of(series.kind());
+            let bucket = |(index, le): (usize, &f64)| {
+                let count = snapshot.get(series.edge_slot(index))?;
+                Some(Bucket { le: *le, count })
+            };
+            let buckets: Vec<_> = edges.iter().enumerate().filter_map(bucket).collect();
+            if !buckets.is_empty() {
+                assert_eq!(buckets.len(), edges.len());
+                found.push(Histogram {
+                    buckets,
+                    sum: snapshot.get(series.sum_slot()),
+                    count: snapshot.get(series.count_slot()),
+                });
+            }
+        }
+        found
     }
 
     #[test]

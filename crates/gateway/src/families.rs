@@ -1,7 +1,7 @@
 //! Families of gateways: everything begins with `llm_gateway_`.
 //!
 //! Labels keep upstream's names but for three: `pool` is upstream's `name` or `inference_pool`,
-//! `model_server` its `model_server_pod`, `model_server_endpoint`, `pod_name` or `endpoint_name`
+//! `model_server` its `model_server_pod`, `model_server_endpoint`, `pod_name`, `pod` or `endpoint_name`
 //! (`endpoint` belongs to the Prometheus Operator), `kind` its `type`. `fairness_id` comes from
 //! clients and is bounded: values over the limit share `other`.
 
@@ -19,6 +19,7 @@ pub fn families() -> &'static [Arc<Desc>] {
             prediction::ALL,
             pool::ALL,
             scheduler::ALL,
+            encoder_cache::ALL,
             flow_control::ALL,
             kv_index::ALL,
             process::ALL,
@@ -85,7 +86,7 @@ pub mod latency {
             "Time from the arrival of a request at the gateway to the end of its response.";
         TIME_TO_FIRST_TOKEN = "llm_gateway_time_to_first_token_seconds", Histogram, Seconds,
             ["fairness_id", "model_name", "priority", "streaming", "target_model_name"],
-            "Time from the arrival of a request at the gateway to its first output token; gateways before llm-d-router 0.9 measure it with latency prediction on only.";
+            "Time from the arrival of a request at the gateway to the first piece of its answer. Of a request that is not streamed (label streaming) that is the whole answer, so its total duration. Gateways before llm-d-router 0.9 measure it with latency prediction on only.";
         TIME_PER_OUTPUT_TOKEN = "llm_gateway_time_per_output_token_seconds", Histogram, Seconds,
             ["fairness_id", "model_name", "priority", "target_model_name"],
             "Mean gap between the output tokens of a request, first token left out; gateways before llm-d-router 0.9 measure it with latency prediction on only.";
@@ -183,11 +184,26 @@ pub mod scheduler {
     }
 }
 
+/// What model servers are thought to have encoded of images and other parts that are no text.
+pub mod encoder_cache {
+    tokenpath_core::families! {
+        QUERIES = "llm_gateway_encoder_cache_queries_total", Counter, None,
+            ["modality", "plugin_name", "plugin_type"],
+            "Images and the like of requests that were looked up among what model servers are thought to have encoded; one a look-up.";
+        HITS = "llm_gateway_encoder_cache_hits_total", Counter, None,
+            ["modality", "model_server", "plugin_name", "plugin_type"],
+            "Look-ups that found a model server to have it, by model server: one look-up counts for each that has it, so over all of them it may exceed llm_gateway_encoder_cache_queries_total.";
+        HIT_RATIO = "llm_gateway_encoder_cache_hit_ratio", Histogram, Ratio,
+            ["plugin_name", "plugin_type"],
+            "Share of the images and the like of a request that one model server is thought to have, from 0 to 1; one observation a request and model server.";
+    }
+}
+
 /// Flow control: the gateway's own queue.
 pub mod flow_control {
     tokenpath_core::families! {
         REQUESTS = "llm_gateway_flow_control_requests_total", Counter, None,
-            ["fairness_id", "model_name", "outcome", "pool", "priority", "target_model_name"],
+            ["outcome", "pool", "priority"],
             "Requests that came to flow control, by how they left it.";
         QUEUE_SIZE = "llm_gateway_flow_control_queue_size", Gauge, None,
             ["fairness_id", "model_name", "pool", "priority", "target_model_name"],
@@ -199,18 +215,28 @@ pub mod flow_control {
             ["fairness_id", "model_name", "outcome", "pool", "priority", "target_model_name"],
             "Time a request spent in the gateway's queue, by how it left it.";
         ENQUEUE = "llm_gateway_flow_control_enqueue_seconds", Histogram, Seconds,
-            ["fairness_id", "model_name", "outcome", "pool", "priority", "target_model_name"],
+            ["fairness_id", "outcome", "priority"],
             "Time it took to put a request into the gateway's queue.";
         DISPATCH = "llm_gateway_flow_control_dispatch_cycle_seconds", Histogram, Seconds, [],
             "Time of one round of taking requests out of the gateway's queue.";
-        SATURATION = "llm_gateway_flow_control_pool_saturation", Gauge, None, ["pool"],
-            "How full the pool is for flow control: 1 is full, more is overload.";
+        SATURATION = "llm_gateway_flow_control_pool_saturation", Gauge, None, ["pool", "stage"],
+            "How full the pool is for flow control: 1 is full, more is overload. Stage effective is what holds requests back; beside it newer gateways tell prefill and decode, of which it is the larger.";
+        STALE = "llm_gateway_flow_control_stale_endpoints", Gauge, None, ["detector"],
+            "Model servers that count as full because their state is missing or too old, when saturation was last worked out. Of the stage that was looked at last, where the gateway knows stages.";
+        CAPACITY = "llm_gateway_flow_control_capacity_usage_ratio", Gauge, Ratio,
+            ["pool", "priority", "resource"],
+            "Share of what may wait of one priority that waits, from 0 to 1, in requests or in bytes (label resource).";
+        GLOBAL_CAPACITY = "llm_gateway_flow_control_global_capacity_usage_ratio", Gauge, Ratio,
+            ["pool", "resource"],
+            "Share of what may wait of all priorities together that waits, from 0 to 1, in requests or in bytes (label resource); absent where there is no such limit.";
         REVOCATIONS_ISSUED = "llm_gateway_flow_control_revocations_issued_total", Counter, None,
             ["pool", "priority"],
             "Running requests that were told to end in favour of others, by the priority that asked.";
         REVOCATIONS = "llm_gateway_flow_control_revocations_total", Counter, None,
             ["outcome", "pool"],
             "Revocations that came to an end: confirmed or timed_out.";
+        REVOCATION_SECONDS = "llm_gateway_flow_control_revocation_seconds", Histogram, Seconds, ["pool"],
+            "Time from telling a running request to end until its stream was gone; confirmed revocations only.";
         PENDING_RECLAIM = "llm_gateway_flow_control_pending_reclaim", Gauge, None, ["pool"],
             "Saturation that revocations under way are expected to give back.";
         RECLAIM_TARGET = "llm_gateway_flow_control_reclaim_target", Gauge, None, ["pool"],
@@ -221,18 +247,20 @@ pub mod flow_control {
 /// The index of KV blocks, and the tokenizer that feeds it.
 pub mod kv_index {
     tokenpath_core::families! {
-        ADMISSIONS = "llm_gateway_kv_index_admissions_total", Counter, None, ["plugin_name", "plugin_type"],
+        ADMISSIONS = "llm_gateway_kv_index_admissions_total", Counter, None, [],
             "KV blocks that were added to the index.";
-        EVICTIONS = "llm_gateway_kv_index_evictions_total", Counter, None, ["plugin_name", "plugin_type"],
+        EVICTIONS = "llm_gateway_kv_index_evictions_total", Counter, None, [],
             "KV blocks that were taken out of the index.";
-        LOOKUPS = "llm_gateway_kv_index_lookups_total", Counter, None, ["plugin_name", "plugin_type"],
+        LOOKUPS = "llm_gateway_kv_index_lookups_total", Counter, None, [],
             "Look-ups in the index of KV blocks.";
-        HIT_BLOCKS = "llm_gateway_kv_index_hit_blocks_total", Counter, None, ["plugin_name", "plugin_type"],
-            "KV blocks that the best model server had in one piece from the start of the prompt, added up over look-ups. Blocks, not look-ups: over llm_gateway_kv_index_lookups_total it is no hit rate.";
-        LOOKUP_SECONDS = "llm_gateway_kv_index_lookup_seconds", Histogram, Seconds, ["plugin_name", "plugin_type"],
+        HIT_BLOCKS = "llm_gateway_kv_index_hit_blocks_total", Counter, None, [],
+            "KV blocks of a prompt that the model server with the most had, added up over look-ups: anywhere in the prompt up to llm-d-router 0.10, in one piece from its start after that. Blocks, not look-ups: over llm_gateway_kv_index_lookups_total it is no hit rate.";
+        LOOKUP_SECONDS = "llm_gateway_kv_index_lookup_seconds", Histogram, Seconds, [],
             "Time of one look-up in the index of KV blocks.";
-        MAX_POD_HITS = "llm_gateway_kv_index_max_pod_hits_total", Counter, None, ["plugin_name", "plugin_type"],
-            "Most KV blocks that any model server had of a prompt, added up over look-ups.";
+        MAX_POD_HITS = "llm_gateway_kv_index_max_pod_hits_total", Counter, None, [],
+            "KV blocks of a prompt that the model server with the most had, added up over look-ups: gateways add the same number to llm_gateway_kv_index_hit_blocks_total.";
+        REMOVED = "llm_gateway_kv_index_removed_blocks_total", Counter, None, ["outcome"],
+            "KV blocks that engines said they had removed: forwarded to the index, or suppressed because something else still announces the block.";
         RENDER = "llm_gateway_tokenizer_render_seconds", Histogram, Seconds, ["tokenizer"],
             "Time it took to render the chat template of a request.";
         TOKENIZE = "llm_gateway_tokenizer_seconds", Histogram, Seconds, ["tokenizer"],
@@ -251,11 +279,11 @@ pub mod process {
             "Streams from the proxy that ended, by gRPC code.";
         STREAMS_INFLIGHT = "llm_gateway_extproc_streams_inflight", Gauge, None, [],
             "Streams from the proxy that are open." => Sum;
-        STREAM_SECONDS = "llm_gateway_extproc_stream_duration_seconds", Histogram, Seconds, ["code"],
+        STREAM_SECONDS = "llm_gateway_extproc_stream_duration_seconds", Histogram, Seconds, [],
             "Time that a stream from the proxy was open.";
         DATA_ERRORS = "llm_gateway_datalayer_errors_total", Counter, None,
-            ["kind", "model_server", "plugin_name", "plugin_type", "stage"],
-            "Failures to read the state of a model server (stage poll) or to make sense of it (stage extract).";
+            ["extractor_type", "source_type", "stage"],
+            "Failures to read the state of model servers (stage poll) or to make sense of it (stage extract), by the kind of source and, where it failed to make sense, of extractor.";
         ADAPTER_LOADED = "llm_gateway_lora_adapter_loaded", Gauge, None, ["adapter"],
             "1 where the LoRA syncer has the adapter loaded, 0 where not.";
     }

@@ -167,6 +167,9 @@ fn batch() -> Vec<Row> {
 }
 
 fn durations() -> Vec<Row> {
+    // router/src/server.rs records all of them at once, behind everything that can fail.
+    const ANSWERED: &str =
+        "Of requests that were answered: what failed, or was refused, is in none.";
     let request = |upstream: &'static str, family: &'static str| {
         Row::new(upstream, Histogram).to(family).since("", "0.3.0")
     };
@@ -177,22 +180,25 @@ fn durations() -> Vec<Row> {
             .since("", since)
     };
     vec![
-        request("request_duration", "llm_request_duration_seconds"),
+        request("request_duration", "llm_request_duration_seconds").note(ANSWERED),
         request(
             "request_validation_duration",
             "llm_request_validation_seconds",
-        ),
-        request("request_queue_duration", "llm_request_queue_seconds"),
+        )
+        .note(ANSWERED),
+        request("request_queue_duration", "llm_request_queue_seconds").note(ANSWERED),
         request(
             "request_inference_duration",
             "llm_request_inference_seconds",
         )
-        .note("Prefill and decode together."),
+        .note(format!("Prefill and decode together. {ANSWERED}")),
         request(
             "request_mean_time_per_token_duration",
             "llm_request_mean_time_per_token_seconds",
         )
-        .note("Inference time over generated tokens: prefill is in it."),
+        .note(format!(
+            "Inference time over generated tokens: prefill is in it. {ANSWERED}"
+        )),
         batch(
             "batch_inference_duration",
             "llm_tgi_batch_call_seconds",

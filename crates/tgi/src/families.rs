@@ -26,10 +26,10 @@ pub mod requests {
         HANDLER_CALLS = "llm_tgi_handler_calls_total", Counter, None, ["model_name"],
             "Calls of TGI's request handlers (tgi_request_count): one for a generate, two for a chat completion, one more than its prompts for a completion. Not a number of requests: that is llm_requests_finished_total.";
         VALIDATION = "llm_request_validation_seconds", Histogram, Seconds, ["model_name"],
-            "Time it took to check and tokenize a request; observed when it finishes (tgi_request_validation_duration).";
+            "Time it took to check and tokenize a request; observed when it is answered, so not of requests that failed (tgi_request_validation_duration).";
         MEAN_TIME_PER_TOKEN = "llm_request_mean_time_per_token_seconds", Histogram, Seconds,
             ["model_name"],
-            "Running time of a request over its output tokens, prefill included, so neither a gap between tokens nor llm_time_per_output_token_seconds; one observation a request, when it finishes (tgi_request_mean_time_per_token_duration).";
+            "Running time of a request over its output tokens, prefill included, so neither a gap between tokens nor llm_time_per_output_token_seconds; one observation a request, when it is answered (tgi_request_mean_time_per_token_duration).";
         SCHEDULED_INPUT_TOKENS = "llm_tgi_scheduled_input_tokens", Histogram, None, ["model_name"],
             "Input tokens of a scheduling (tgi_request_input_length). A request that generates more than 1,024 tokens is scheduled again for each further 1,024 with its text so far as input, and one that is refused later is observed too: neither sum nor count are those of the requests.";
         SCHEDULED_NEW_TOKENS = "llm_tgi_scheduled_new_tokens_max", Histogram, None, ["model_name"],
@@ -70,7 +70,7 @@ pub mod batch {
         CALLS_FAILED = "llm_tgi_batch_calls_failed_total", Counter, None, ["model_name", "phase"],
             "Calls of the model for a batch that failed (tgi_batch_inference_failure).";
         CALL_SECONDS = "llm_tgi_batch_call_seconds", Histogram, Seconds, ["model_name", "phase"],
-            "Time of one call of the model for a batch (tgi_batch_inference_duration). A request has one prefill call a scheduling and a decode call a step.";
+            "Time of one call of the model for a batch that came back well; failed calls are counted and not timed (tgi_batch_inference_duration). A request has one prefill call a scheduling and a decode call a step.";
         FORWARD = "llm_tgi_batch_forward_seconds", Histogram, Seconds, ["model_name", "phase"],
             "Part of a call that the forward pass took (tgi_batch_forward_duration).";
         DETOKENIZE = "llm_tgi_batch_decode_seconds", Histogram, Seconds, ["model_name", "phase"],

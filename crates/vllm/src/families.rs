@@ -42,17 +42,17 @@ pub mod requests {
             "Requests whose logits held a NaN; counted only where vLLM is told to look.";
         PREEMPTIONS_PER_REQUEST = "llm_request_preemptions", Histogram, None,
             ["engine", "model_name"],
-            "Times a request was preempted; one observation a request, when it finishes.";
+            "Times a request was preempted; one observation a completion, when it finishes.";
         PARAM_N = "llm_request_params_n", Histogram, None, ["engine", "model_name"],
-            "Completions that a request asked for (its parameter n).";
+            "Completions that a request asked for (its parameter n); one observation a request, where other families count completions.";
         PARAM_BEST_OF = "llm_request_params_best_of", Histogram, None, ["engine", "model_name"],
             "Completions that a request had generated to choose from (its parameter best_of).";
         MAX_GENERATION_TOKENS = "llm_request_max_generation_tokens", Histogram, None,
             ["engine", "model_name"],
-            "Output tokens of the longest completion of a request.";
+            "Output tokens of the longest completion of a request; one observation a request.";
         PREFILL_COMPUTED_TOKENS = "llm_request_prefill_computed_tokens", Histogram, None,
             ["engine", "model_name"],
-            "Prompt tokens of a request that were computed and not found in a cache.";
+            "Prompt tokens of a request that were computed and not found in a cache; one observation a completion.";
         PROMPT_CACHED_BY_SOURCE = "llm_prompt_tokens_cached_by_source_total", Counter, None,
             ["engine", "model_name", "source"],
             "Prompt tokens that were found in a cache, by the tier that had them.";

@@ -3,7 +3,8 @@
 //! A [`Catalogue`] is a table. A [`Row`] says what becomes of one upstream family by a closed list of
 //! operations: rename, scale, rename / drop / map / default a label, add a constant one, take the sum
 //! or count of a histogram, read a number or a list out of a label, keep only the newest series,
-//! reduce over processes, drop. What these cannot say is named code in the backend's crate.
+//! reduce over processes, share out a
+//! number, drop. What these cannot say is named code in the backend's crate.
 //!
 //! A page carries no release: rows match by the names that are present. The releases on a row are
 //! documentation, for `--explain` and the metrics reference.
@@ -166,6 +167,11 @@ pub enum Output {
         label: Text,
         /// Our family.
         family: Text,
+        /// The upstream label that tells the sharers of the number apart, where it is their sum and
+        /// stands on the series of each: each then gets its part. How many share is how many values
+        /// of this label the series with the same number have. Where one of several such series
+        /// lacks the label, or the part is not whole, there is no sample.
+        shared_by: Option<Text>,
     },
     /// A gauge: how many items the comma-separated list in a label has.
     LabelCount {

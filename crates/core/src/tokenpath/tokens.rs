@@ -2,7 +2,7 @@
 
 crate::families! {
     PROMPT = "llm_prompt_tokens_total", Counter, None, ["engine", "model_name"],
-        "Prompt tokens of requests that were prefilled, those found in a cache included.";
+        "Prompt tokens of requests that were prefilled, those found in a cache included; once for each completion where the engine runs them on their own.";
     GENERATION = "llm_generation_tokens_total", Counter, None, ["engine", "model_name"],
         "Output tokens produced.";
     PROMPT_CACHED = "llm_prompt_tokens_cached_total", Counter, None, ["engine", "model_name"],

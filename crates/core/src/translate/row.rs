@@ -1,7 +1,7 @@
 //! The plan of one upstream family by one row of the catalogue.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Line;
@@ -49,7 +49,7 @@ impl RowPlanner<'_> {
             }
             _ => {
                 for line in &family.lines {
-                    let steps = self.facts(line);
+                    let steps = self.facts(line, family);
                     self.plan.steps.extend(steps);
                 }
             }
@@ -220,20 +220,23 @@ impl RowPlanner<'_> {
     }
 
     /// Facts that a line's labels say.
-    fn facts(&mut self, line: &PageLine<'_>) -> Vec<Step> {
+    fn facts(&mut self, line: &PageLine<'_>, family: &PageFamily<'_>) -> Vec<Step> {
         let labels = labels(self.row, line.line, line.part, self.passes);
         let mut facts: Vec<(Labels<'_>, f64)> = Vec::new();
         match &self.row.output {
-            Output::LabelNumber { label, .. } => {
+            Output::LabelNumber {
+                label, shared_by, ..
+            } => {
                 let number = line
                     .line
                     .label(label)
-                    .and_then(|text| parse_value(text.as_bytes()));
-                facts.extend(
-                    number
-                        .filter(|number| number.is_finite())
-                        .map(|number| (labels, number)),
-                );
+                    .and_then(|text| parse_value(text.as_bytes()))
+                    .filter(|number| number.is_finite());
+                let part = match shared_by {
+                    Some(sharer) => number.and_then(|all| part(all, line, family, label, sharer)),
+                    None => number,
+                };
+                facts.extend(part.map(|number| (labels, number)));
             }
             Output::LabelCount { label, .. } => {
                 let items = line.line.label(label).map(|text| list(text).count());
@@ -277,7 +280,7 @@ impl RowPlanner<'_> {
                     self.value(line);
                     self.plan.steps.split_off(before)
                 }
-                _ => self.facts(line),
+                _ => self.facts(line, family),
             };
             candidates.push((line.id, steps));
         }
@@ -309,6 +312,33 @@ fn kind_slots(kind: SeriesKind<'_>) -> usize {
         SeriesKind::Value => 1,
         SeriesKind::Histogram(edges) | SeriesKind::Summary(edges) => edges.len() + 2,
     }
+}
+
+/// What one line has of a number that is the sum over all lines that repeat it, told apart by the
+/// label `sharer`. `None` where it is not known how many share, or they cannot have equal parts.
+fn part(
+    all: f64,
+    line: &PageLine<'_>,
+    family: &PageFamily<'_>,
+    label: &str,
+    sharer: &str,
+) -> Option<f64> {
+    let repeats = |other: &&PageLine<'_>| other.line.label(label) == line.line.label(label);
+    let sharers: HashSet<&str> = family
+        .lines
+        .iter()
+        .filter(repeats)
+        .map(|other| other.line.label(sharer).unwrap_or_default())
+        .collect();
+    if sharers.len() > 1 && sharers.contains("") {
+        return None;
+    }
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a page has far fewer than 2^53 lines"
+    )]
+    let part = all / sharers.len() as f64;
+    (sharers.len() == 1 || part.fract() == 0.0).then_some(part)
 }
 
 /// The items of a comma-separated list; an empty text has none.

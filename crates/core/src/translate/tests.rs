@@ -259,12 +259,14 @@ fn numbers_and_facts_come_out_of_labels() {
             .output(Output::LabelNumber {
                 label: "block_size".into(),
                 family: "llm_g".into(),
+                shared_by: None,
             })
             .keep_labels(["engine"]),
         Row::new("config_info", MetricType::Gauge)
             .output(Output::LabelNumber {
                 label: "blocks".into(),
                 family: "llm_g2".into(),
+                shared_by: None,
             })
             .keep_labels(["engine"]),
         Row::new("config_info", MetricType::Gauge)
@@ -279,6 +281,63 @@ fn numbers_and_facts_come_out_of_labels() {
         snapshot.value("llm_facts_info", &[("dtype", "auto"), ("engine", "0")]),
         Some(1.0)
     );
+}
+
+#[test]
+fn a_number_that_is_a_sum_is_shared_out() {
+    let row = || {
+        Row::new("config_info", MetricType::Gauge)
+            .output(Output::LabelNumber {
+                label: "blocks".into(),
+                family: "llm_g".into(),
+                shared_by: Some("engine".into()),
+            })
+            .keep_labels(["engine"])
+    };
+    type EngineAndBlocks = (&'static str, &'static str);
+    // The series of a page, and what each engine then has.
+    let cases: [(&[EngineAndBlocks], &[Option<f64>]); 8] = [
+        (&[("0", "161")], &[Some(161.0)]),
+        (&[("", "161")], &[Some(161.0)]),
+        (&[("0", "160"), ("1", "160")], &[Some(80.0), Some(80.0)]),
+        (&[("0", "9"), ("1", "9"), ("2", "9")], &[Some(3.0); 3]),
+        (&[("0", "161"), ("1", "161")], &[None, None]),
+        (&[("0", "None"), ("1", "None")], &[None, None]),
+        // Not a sum that is repeated: each has its own.
+        (&[("0", "79"), ("1", "81")], &[Some(79.0), Some(81.0)]),
+        // Nobody knows who the one without a name is.
+        (&[("0", "160"), ("", "160")], &[None, None]),
+    ];
+    for (series, expected) in cases {
+        let mut page = "# TYPE x:config_info gauge\n".to_owned();
+        for (engine, blocks) in series {
+            page += &format!("x:config_info{{blocks=\"{blocks}\",engine=\"{engine}\"}} 1\n");
+        }
+        let snapshot = run(&mut translator([row()]), &page);
+        for ((engine, _), expected) in series.iter().zip(expected) {
+            let engine = Some(("engine", *engine)).filter(|(_, engine)| !engine.is_empty());
+            let labels: Vec<_> = engine.into_iter().collect();
+            assert_eq!(snapshot.value("llm_g", &labels), *expected, "{page}");
+        }
+    }
+}
+
+#[test]
+fn a_number_is_shared_out_anew_when_a_sharer_comes() {
+    let row = Row::new("config_info", MetricType::Gauge)
+        .output(Output::LabelNumber {
+            label: "blocks".into(),
+            family: "llm_g".into(),
+            shared_by: Some("engine".into()),
+        })
+        .keep_labels(["engine"]);
+    let mut translator = translator([row]);
+    let one = "# TYPE x:config_info gauge\nx:config_info{blocks=\"160\",engine=\"0\"} 1\n";
+    let two = format!("{one}x:config_info{{blocks=\"160\",engine=\"1\"}} 1\n");
+    for (page, blocks) in [(one, 160.0), (&two, 80.0), (&two, 80.0), (one, 160.0)] {
+        let snapshot = run(&mut translator, page);
+        assert_eq!(snapshot.value("llm_g", &[("engine", "0")]), Some(blocks));
+    }
 }
 
 #[test]

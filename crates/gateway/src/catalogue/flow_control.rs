@@ -3,9 +3,13 @@
 use tokenpath_core::MetricType::{Counter, Gauge, Histogram};
 use tokenpath_core::catalogue::Row;
 
-use super::{family, second, third, third_since};
+use super::{family, second, third, third_since, unreleased};
 
 pub(super) fn rows() -> Vec<Row> {
+    [queue(), saturation(), capacity(), revocations()].concat()
+}
+
+fn queue() -> Vec<Row> {
     [
         family(
             Gauge,
@@ -57,18 +61,78 @@ pub(super) fn rows() -> Vec<Row> {
             ],
         ),
         family(
-            Gauge,
-            "llm_gateway_flow_control_pool_saturation",
-            &[
-                third("llm_d_epp_flow_control_pool_saturation"),
-                second("inference_extension_flow_control_pool_saturation", "1.5"),
-            ],
-        ),
-        family(
             Counter,
             "llm_gateway_flow_control_requests_total",
-            &[third("llm_d_epp_flow_control_requests_total")],
+            &[third_since("llm_d_epp_flow_control_requests_total", "0.10")],
         ),
+    ]
+    .concat()
+}
+
+fn saturation() -> Vec<Row> {
+    let pool = family(
+        Gauge,
+        "llm_gateway_flow_control_pool_saturation",
+        &[
+            third("llm_d_epp_flow_control_pool_saturation"),
+            second("inference_extension_flow_control_pool_saturation", "1.5"),
+        ],
+    );
+    let staged = |row: Row| {
+        row.default_label("stage", "effective").note(
+            "Up to 0.10 there is no stage: it is the one that gates. After 0.10 prefill and decode \
+             are told apart, and effective is the larger of them, which gates.",
+        )
+    };
+    [
+        pool.into_iter().map(staged).collect(),
+        family(
+            Gauge,
+            "llm_gateway_flow_control_stale_endpoints",
+            &[third_since(
+                "llm_d_epp_flow_control_stale_endpoints",
+                "0.10",
+            )],
+        ),
+    ]
+    .concat()
+}
+
+/// Shares of what may wait: of a priority's own limit, and of the limit for all of them, which is
+/// another family so that nobody adds the two up. Upstream has them after the tag v0.10.0
+/// (pkg/epp/metrics/llm_d_router_metrics.go).
+fn capacity() -> Vec<Row> {
+    let used = |ours: &'static str, upstream: &'static str, resource: &'static str| -> Vec<Row> {
+        let rows = family(Gauge, ours, &[unreleased(upstream)]).into_iter();
+        rows.map(|row| row.constant("resource", resource)).collect()
+    };
+    [
+        used(
+            "llm_gateway_flow_control_capacity_usage_ratio",
+            "llm_d_epp_flow_control_capacity_utilization_requests",
+            "requests",
+        ),
+        used(
+            "llm_gateway_flow_control_capacity_usage_ratio",
+            "llm_d_epp_flow_control_capacity_utilization_bytes",
+            "bytes",
+        ),
+        used(
+            "llm_gateway_flow_control_global_capacity_usage_ratio",
+            "llm_d_epp_flow_control_global_capacity_utilization_requests",
+            "requests",
+        ),
+        used(
+            "llm_gateway_flow_control_global_capacity_usage_ratio",
+            "llm_d_epp_flow_control_global_capacity_utilization_bytes",
+            "bytes",
+        ),
+    ]
+    .concat()
+}
+
+fn revocations() -> Vec<Row> {
+    [
         family(
             Counter,
             "llm_gateway_flow_control_revocations_issued_total",
@@ -82,6 +146,14 @@ pub(super) fn rows() -> Vec<Row> {
             "llm_gateway_flow_control_revocations_total",
             &[third_since(
                 "llm_d_epp_flow_control_revocations_total",
+                "0.10",
+            )],
+        ),
+        family(
+            Histogram,
+            "llm_gateway_flow_control_revocation_seconds",
+            &[third_since(
+                "llm_d_epp_flow_control_revocation_confirmation_seconds",
                 "0.10",
             )],
         ),

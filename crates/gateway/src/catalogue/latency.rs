@@ -3,10 +3,10 @@
 use tokenpath_core::MetricType::{Counter, Gauge, Histogram};
 use tokenpath_core::catalogue::Row;
 
-use super::{family, first, second, third};
+use super::{family, first, second, third, third_since};
 
 /// What latency prediction of the second generation says of its measurements.
-const FED: &str = "Fed with latency prediction on only; otherwise it stays at 0.";
+const FED: &str = "Fed with latency prediction on only; it is absent otherwise.";
 
 pub(super) fn rows() -> Vec<Row> {
     let fed = |rows: Vec<Row>| -> Vec<Row> {
@@ -38,8 +38,10 @@ fn measured(fed: impl Fn(Vec<Row>) -> Vec<Row>) -> Vec<Row> {
             "llm_gateway_time_to_first_token_seconds",
             &[
                 third("llm_d_epp_request_ttft_seconds"),
+                // None of the first generation: no release has inference_model_request_ttft_seconds,
+                // nor its twin tpot. Only a branch had them (and testdata of v1.5.0 that no test
+                // reads); in pkg/epp/metrics/metrics.go they begin with v1.2.0, as objectives.
                 second("inference_objective_request_ttft_seconds", "1.2"),
-                first("inference_model_request_ttft_seconds", "1.0"),
             ],
         )),
         fed(family(
@@ -48,7 +50,6 @@ fn measured(fed: impl Fn(Vec<Row>) -> Vec<Row>) -> Vec<Row> {
             &[
                 third("llm_d_epp_request_streaming_tpot_seconds"),
                 second("inference_objective_request_tpot_seconds", "1.2"),
-                first("inference_model_request_tpot_seconds", "1.0"),
             ],
         )),
         family(
@@ -74,12 +75,18 @@ fn measured(fed: impl Fn(Vec<Row>) -> Vec<Row>) -> Vec<Row> {
         family(
             Histogram,
             "llm_gateway_request_processing_seconds",
-            &[third("llm_d_epp_request_processing_duration_seconds")],
+            &[third_since(
+                "llm_d_epp_request_processing_duration_seconds",
+                "0.10",
+            )],
         ),
         family(
             Histogram,
             "llm_gateway_response_processing_seconds",
-            &[third("llm_d_epp_response_processing_duration_seconds")],
+            &[third_since(
+                "llm_d_epp_response_processing_duration_seconds",
+                "0.10",
+            )],
         ),
     ]
     .concat()

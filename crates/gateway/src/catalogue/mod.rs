@@ -6,7 +6,10 @@
 //!    Extension 0.1 to 1.0;
 //! 2. `inference_objective_*` and the same as before: Inference Extension 1.1 to 1.5, llm-d's
 //!    inference scheduler;
-//! 3. `llm_d_epp_*`: llm-d-router since 0.9.
+//! 3. `llm_d_epp_*`: llm-d-router since 0.9; its index of KV blocks is `kvcache_*` and, in 0.10 alone,
+//!    `llm_d_router_epp_*`.
+//!
+//! The releases of a row are those whose tags have the name in pkg/epp/metrics, of either repository.
 //!
 //! llm-d-router writes the second and the third at once, each request in both. So every meaning is a
 //! list of names, best first, and each name gives way to the better ones where they are on the page.
@@ -40,7 +43,11 @@ fn releases(line: &'static str, since: &'static str, until: Option<&'static str>
 
 /// First generation, from a release of the Inference Extension on.
 fn first(name: &'static str, since: &'static str) -> Name {
-    let releases = vec![releases("GIE", since, Some("1.0"))];
+    first_until(name, since, "1.0")
+}
+
+fn first_until(name: &'static str, since: &'static str, until: &'static str) -> Name {
+    let releases = vec![releases("GIE", since, Some(until))];
     Name { name, releases }
 }
 
@@ -59,6 +66,12 @@ fn inference_scheduler(name: &'static str, since: &'static str) -> Name {
     Name { name, releases }
 }
 
+/// Names that llm-d-router took over from llm-d's own scheduler, although that never had them.
+fn deprecated(name: &'static str, since: &'static str) -> Name {
+    let releases = vec![releases("llm-d-router (deprecated)", since, None)];
+    Name { name, releases }
+}
+
 /// Third generation.
 fn third(name: &'static str) -> Name {
     third_since(name, "0.9")
@@ -66,6 +79,13 @@ fn third(name: &'static str) -> Name {
 
 fn third_since(name: &'static str, since: &'static str) -> Name {
     let releases = vec![releases("llm-d-router", since, None)];
+    Name { name, releases }
+}
+
+/// Third generation, in llm-d-router's source after 0.10 and in no release yet.
+fn unreleased(name: &'static str) -> Name {
+    const AFTER: &str = "after 0.10";
+    let releases = vec![releases("llm-d-router", AFTER, Some(AFTER))];
     Name { name, releases }
 }
 
@@ -101,8 +121,8 @@ fn family(kind: MetricType, family: &'static str, names: &[Name]) -> Vec<Row> {
     meaning(kind, &Output::Family(family.into()), names)
 }
 
-/// Families of the runtime and the libraries, not of the token path.
-const LEFT_OUT: [(&str, &str); 12] = [
+/// Families that are not of the token path: of the runtime, of libraries, of what stands beside it.
+const LEFT_OUT: [(&str, &str); 13] = [
     ("go_*", "the Go runtime's own"),
     (
         "process_*",
@@ -118,20 +138,24 @@ const LEFT_OUT: [(&str, &str); 12] = [
         "the election among replicas of the controller",
     ),
     (
-        "llm_d_epp_flow_control_capacity_utilization_*",
-        "what its members mean is not established; saturation is there",
-    ),
-    (
         "llm_d_epp_kv_cache_events_*",
-        "what its members mean is not established",
+        "the subscriptions to the engines' KV events, which feed the index: not the token path",
     ),
     (
-        "llm_d_epp_kv_cache_index_*",
-        "members beside those with rows are not established",
+        "llm_d_router_epp_kv_cache_events_*",
+        "the subscriptions to the engines' KV events, which feed the index: not the token path",
     ),
     (
-        "llm_d_router_epp_*",
-        "a spelling that was documented as deprecated and is in no release that was read",
+        "llm_d_epp_program_aware_*",
+        "averages of one fairness policy by program_id, which clients choose and nothing bounds",
+    ),
+    (
+        "llm_d_epp_disaggregatedset_*",
+        "how far the rollout of a DisaggregatedSet has come: not the token path",
+    ),
+    (
+        "moriio_dns_*",
+        "name look-ups of the sidecar's MoRI-IO connector: not the token path",
     ),
 ];
 

@@ -3,7 +3,7 @@
 use tokenpath_core::MetricType::Gauge;
 use tokenpath_core::catalogue::Row;
 
-use super::{Name, family, second, third};
+use super::{Name, family, second, third, third_since};
 
 pub(super) fn rows() -> Vec<Row> {
     let pool = |ours: &'static str, names: &[Name]| -> Vec<Row> {
@@ -34,15 +34,18 @@ pub(super) fn rows() -> Vec<Row> {
         ),
         pool(
             "llm_gateway_pool_deviation_kv_cache_usage_ratio",
-            &[third("llm_d_epp_std_dev_kv_cache_utilization")],
+            &[third_since(
+                "llm_d_epp_std_dev_kv_cache_utilization",
+                "0.10",
+            )],
         ),
         pool(
             "llm_gateway_pool_deviation_queue_size",
-            &[third("llm_d_epp_std_dev_queue_size")],
+            &[third_since("llm_d_epp_std_dev_queue_size", "0.10")],
         ),
         pool(
             "llm_gateway_pool_deviation_running_requests",
-            &[third("llm_d_epp_std_dev_running_requests")],
+            &[third_since("llm_d_epp_std_dev_running_requests", "0.10")],
         ),
         pool(
             "llm_gateway_pool_ready_endpoints",

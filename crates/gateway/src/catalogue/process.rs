@@ -3,7 +3,7 @@
 use tokenpath_core::MetricType::{Counter, Gauge, Histogram};
 use tokenpath_core::catalogue::{Output, Row};
 
-use super::{Name, family, inference_scheduler, meaning, releases, second, third};
+use super::{Name, deprecated, family, meaning, releases, second, third};
 
 pub(super) fn rows() -> Vec<Row> {
     [picker(), body_router(), adapters()].concat()
@@ -42,9 +42,9 @@ fn picker() -> Vec<Row> {
             "poll",
             &[
                 third("llm_d_epp_datalayer_poll_errors_total"),
-                inference_scheduler(
+                deprecated(
                     "llm_d_inference_scheduler_datalayer_poll_errors_total",
-                    "0.8",
+                    "0.9",
                 ),
             ],
         ),
@@ -52,9 +52,9 @@ fn picker() -> Vec<Row> {
             "extract",
             &[
                 third("llm_d_epp_datalayer_extract_errors_total"),
-                inference_scheduler(
+                deprecated(
                     "llm_d_inference_scheduler_datalayer_extract_errors_total",
-                    "0.8",
+                    "0.9",
                 ),
             ],
         ),
@@ -67,6 +67,7 @@ fn router(name: &'static str, since: &'static str, until: Option<&'static str>) 
     [Name { name, releases }]
 }
 
+/// Releases as upstream's tags have them (pkg/bbr/metrics/metrics.go, first in v0.3.0).
 fn body_router() -> Vec<Row> {
     let outcome = |outcome: &'static str, names: &[Name]| -> Vec<Row> {
         let rows = family(Counter, "llm_gateway_bbr_requests_total", names).into_iter();
@@ -77,20 +78,20 @@ fn body_router() -> Vec<Row> {
         rows.map(|row| row.constant("fault", fault)).collect()
     };
     [
-        outcome("success", &router("bbr_success_total", "0.1", None)),
+        outcome("success", &router("bbr_success_total", "0.3", None)),
         outcome(
             "model_not_in_body",
-            &router("bbr_model_not_in_body_total", "0.1", None),
+            &router("bbr_model_not_in_body_total", "0.3", Some("1.4")),
         ),
         outcome(
             "model_not_parsed",
-            &router("bbr_model_not_parsed_total", "0.1", Some("1.4")),
+            &router("bbr_model_not_parsed_total", "0.3", Some("1.4")),
         ),
         outcome(
             "model_already_in_header",
             &router(
                 "bbr_model_already_present_in_header_total",
-                "0.1",
+                "0.3",
                 Some("1.3"),
             ),
         ),
@@ -116,7 +117,7 @@ fn body_router() -> Vec<Row> {
 fn adapters() -> Vec<Row> {
     let name = Name {
         name: "lora_syncer_adapter_status",
-        releases: vec![releases("LoRA syncer", "0.1", None)],
+        releases: vec![releases("LoRA syncer", "0.5", Some("1.4"))],
     };
     let rows = family(Gauge, "llm_gateway_lora_adapter_loaded", &[name]).into_iter();
     rows.map(|row| row.rename_label("adapter_name", "adapter"))

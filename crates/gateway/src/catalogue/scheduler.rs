@@ -3,10 +3,17 @@
 use tokenpath_core::MetricType::{Counter, Gauge, Histogram};
 use tokenpath_core::catalogue::Row;
 
-use super::{Name, family, first, inference_scheduler, second, third};
+use super::{Name, family, first_until, inference_scheduler, second, third, unreleased};
 
 pub(super) fn rows() -> Vec<Row> {
-    [choosing(), plugins(), prefixes(), disaggregation()].concat()
+    [
+        choosing(),
+        plugins(),
+        prefixes(),
+        encoders(),
+        disaggregation(),
+    ]
+    .concat()
 }
 
 fn choosing() -> Vec<Row> {
@@ -47,16 +54,15 @@ fn plugins() -> Vec<Row> {
         third("llm_d_epp_plugin_duration_seconds"),
         second("inference_extension_plugin_duration_seconds", "1.0"),
     ];
+    // In v0.4.0 to v0.5.1 of the Inference Extension (pkg/epp/metrics/metrics.go); v1.0.0 has one for
+    // all extension points.
     let older = |upstream: &'static str, point: &'static str| -> Vec<Row> {
-        let names = [newer.to_vec(), vec![first(upstream, "0.4")]].concat();
+        let names = [newer.to_vec(), vec![first_until(upstream, "0.4", "0.5.1")]].concat();
         let rows = family(Histogram, "llm_gateway_plugin_duration_seconds", &names);
         // The newer names have rows of their own.
         let rows = rows.into_iter().filter(|row| row.upstream == upstream);
-        rows.map(|row| {
-            row.default_label("extension_point", point)
-                .note("In 0.4 to 0.5.1 only.")
-        })
-        .collect()
+        rows.map(|row| row.default_label("extension_point", point))
+            .collect()
     };
     [
         family(Histogram, "llm_gateway_plugin_duration_seconds", &newer),
@@ -71,7 +77,7 @@ fn plugins() -> Vec<Row> {
         family(
             Counter,
             "llm_gateway_plugin_data_scope_violations_total",
-            &[third("llm_d_epp_plugin_data_scope_violations_total")],
+            &[unreleased("llm_d_epp_plugin_data_scope_violations_total")],
         ),
     ]
     .concat()
@@ -102,6 +108,31 @@ fn prefixes() -> Vec<Row> {
                 third("llm_d_epp_prefix_indexer_hit_bytes"),
                 second("inference_extension_prefix_indexer_hit_bytes", "0.4"),
             ],
+        ),
+    ]
+    .concat()
+}
+
+/// What model servers are thought to have encoded of images and the like.
+fn encoders() -> Vec<Row> {
+    let hits = family(
+        Counter,
+        "llm_gateway_encoder_cache_hits_total",
+        &[third("llm_d_epp_encoder_cache_hits_total")],
+    );
+    [
+        family(
+            Counter,
+            "llm_gateway_encoder_cache_queries_total",
+            &[third("llm_d_epp_encoder_cache_queries_total")],
+        ),
+        hits.into_iter()
+            .map(|row| row.rename_label("pod", "model_server"))
+            .collect(),
+        family(
+            Histogram,
+            "llm_gateway_encoder_cache_hit_ratio",
+            &[third("llm_d_epp_encoder_cache_hit_ratio")],
         ),
     ]
     .concat()

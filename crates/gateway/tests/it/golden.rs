@@ -22,6 +22,7 @@ fn pages_become_the_golden_ones() {
         "gen1-gie-0.5",
         "gen2-gie-1.5",
         "gen3-llm-d-router-0.10",
+        "gen3-llm-d-router-after-0.10",
         "bbr-1.5",
     ] {
         let ours = translated(&page::recorded("epp", &format!("{name}.txt")));

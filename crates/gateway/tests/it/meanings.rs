@@ -89,7 +89,6 @@ pub(crate) const MEANINGS: &[(char, &str, &[&str])] = &[
         &[
             "llm_d_epp_request_ttft_seconds",
             "inference_objective_request_ttft_seconds",
-            "inference_model_request_ttft_seconds",
         ],
     ),
     (
@@ -98,7 +97,6 @@ pub(crate) const MEANINGS: &[(char, &str, &[&str])] = &[
         &[
             "llm_d_epp_request_streaming_tpot_seconds",
             "inference_objective_request_tpot_seconds",
-            "inference_model_request_tpot_seconds",
         ],
     ),
     (
@@ -390,6 +388,7 @@ pub(crate) const MEANINGS: &[(char, &str, &[&str])] = &[
         "llm_gateway_kv_index_admissions_total",
         &[
             "llm_d_epp_kv_cache_index_admissions_total",
+            "llm_d_router_epp_kv_cache_index_admissions_total",
             "kvcache_index_admissions_total",
         ],
     ),
@@ -398,6 +397,7 @@ pub(crate) const MEANINGS: &[(char, &str, &[&str])] = &[
         "llm_gateway_kv_index_evictions_total",
         &[
             "llm_d_epp_kv_cache_index_evictions_total",
+            "llm_d_router_epp_kv_cache_index_evictions_total",
             "kvcache_index_evictions_total",
         ],
     ),
@@ -406,6 +406,7 @@ pub(crate) const MEANINGS: &[(char, &str, &[&str])] = &[
         "llm_gateway_kv_index_lookups_total",
         &[
             "llm_d_epp_kv_cache_index_lookup_requests_total",
+            "llm_d_router_epp_kv_cache_index_lookup_requests_total",
             "kvcache_index_lookup_requests_total",
         ],
     ),
@@ -414,6 +415,7 @@ pub(crate) const MEANINGS: &[(char, &str, &[&str])] = &[
         "llm_gateway_kv_index_hit_blocks_total",
         &[
             "llm_d_epp_kv_cache_index_lookup_hits_total",
+            "llm_d_router_epp_kv_cache_index_lookup_hits_total",
             "kvcache_index_lookup_hits_total",
         ],
     ),
@@ -422,6 +424,7 @@ pub(crate) const MEANINGS: &[(char, &str, &[&str])] = &[
         "llm_gateway_kv_index_lookup_seconds",
         &[
             "llm_d_epp_kv_cache_index_lookup_latency_seconds",
+            "llm_d_router_epp_kv_cache_index_lookup_latency_seconds",
             "kvcache_index_lookup_latency_seconds",
         ],
     ),
@@ -430,8 +433,72 @@ pub(crate) const MEANINGS: &[(char, &str, &[&str])] = &[
         "llm_gateway_kv_index_max_pod_hits_total",
         &[
             "llm_d_epp_kv_cache_index_max_pod_hit_count_total",
+            "llm_d_router_epp_kv_cache_index_max_pod_hit_count_total",
             "kvcache_index_max_pod_hit_count_total",
         ],
+    ),
+    (
+        'c',
+        "llm_gateway_kv_index_removed_blocks_total",
+        &[
+            "llm_d_epp_kv_cache_events_dedup_removed_hashes_forwarded_total",
+            "llm_d_router_epp_kv_cache_events_dedup_removed_hashes_forwarded_total",
+            "kvcache_kvevents_dedup_removed_hashes_forwarded_total",
+        ],
+    ),
+    (
+        'c',
+        "llm_gateway_kv_index_removed_blocks_total",
+        &[
+            "llm_d_epp_kv_cache_events_dedup_removed_hashes_suppressed_total",
+            "llm_d_router_epp_kv_cache_events_dedup_removed_hashes_suppressed_total",
+            "kvcache_kvevents_dedup_removed_hashes_suppressed_total",
+        ],
+    ),
+    (
+        'g',
+        "llm_gateway_flow_control_stale_endpoints",
+        &["llm_d_epp_flow_control_stale_endpoints"],
+    ),
+    (
+        'g',
+        "llm_gateway_flow_control_capacity_usage_ratio",
+        &["llm_d_epp_flow_control_capacity_utilization_requests"],
+    ),
+    (
+        'g',
+        "llm_gateway_flow_control_capacity_usage_ratio",
+        &["llm_d_epp_flow_control_capacity_utilization_bytes"],
+    ),
+    (
+        'g',
+        "llm_gateway_flow_control_global_capacity_usage_ratio",
+        &["llm_d_epp_flow_control_global_capacity_utilization_requests"],
+    ),
+    (
+        'g',
+        "llm_gateway_flow_control_global_capacity_usage_ratio",
+        &["llm_d_epp_flow_control_global_capacity_utilization_bytes"],
+    ),
+    (
+        'h',
+        "llm_gateway_flow_control_revocation_seconds",
+        &["llm_d_epp_flow_control_revocation_confirmation_seconds"],
+    ),
+    (
+        'c',
+        "llm_gateway_encoder_cache_queries_total",
+        &["llm_d_epp_encoder_cache_queries_total"],
+    ),
+    (
+        'c',
+        "llm_gateway_encoder_cache_hits_total",
+        &["llm_d_epp_encoder_cache_hits_total"],
+    ),
+    (
+        'h',
+        "llm_gateway_encoder_cache_hit_ratio",
+        &["llm_d_epp_encoder_cache_hit_ratio"],
     ),
     (
         'h',
@@ -554,7 +621,7 @@ pub(crate) const SUMS: [(&str, &str); 3] = [
 ];
 
 /// Beginnings of names that are left out on purpose.
-pub(crate) const BESIDE: [&str; 10] = [
+pub(crate) const BESIDE: [&str; 13] = [
     "go_",
     "process_",
     "promhttp_",
@@ -563,8 +630,11 @@ pub(crate) const BESIDE: [&str; 10] = [
     "workqueue_",
     "certwatcher_",
     "leader_election_",
-    "llm_d_epp_flow_control_capacity_utilization_",
     "llm_d_epp_kv_cache_events_",
+    "llm_d_router_epp_kv_cache_events_",
+    "llm_d_epp_program_aware_",
+    "llm_d_epp_disaggregatedset_",
+    "moriio_dns_",
 ];
 
 /// Labels of a series by our names, and the constant ones of its family.
@@ -575,6 +645,7 @@ pub(crate) fn label(upstream: &str, name: &str) -> &'static str {
         "model_server_pod" | "model_server_endpoint" | "pod_name" | "endpoint_name" => {
             "model_server"
         }
+        "pod" if upstream.ends_with("encoder_cache_hits_total") => "model_server",
         "type" => "kind",
         "decision_type" => "decision",
         "target_model" => "target_model_name",
@@ -597,6 +668,12 @@ pub(crate) fn constant(upstream: &str) -> Option<(&'static str, &'static str)> {
         "bbr_body_field_empty_total" => ("fault", "empty"),
         name if name.ends_with("datalayer_poll_errors_total") => ("stage", "poll"),
         name if name.ends_with("datalayer_extract_errors_total") => ("stage", "extract"),
+        // One number up to 0.10: the one that gates.
+        name if name.ends_with("flow_control_pool_saturation") => ("stage", "effective"),
+        name if name.ends_with("removed_hashes_forwarded_total") => ("outcome", "forwarded"),
+        name if name.ends_with("removed_hashes_suppressed_total") => ("outcome", "suppressed"),
+        name if name.ends_with("capacity_utilization_requests") => ("resource", "requests"),
+        name if name.ends_with("capacity_utilization_bytes") => ("resource", "bytes"),
         _ => return None,
     })
 }

@@ -12,7 +12,9 @@ use crate::meanings::{BESIDE, MEANINGS, SUMS, constant, label};
 use crate::page::{self, Labels, Numbers, Page, put};
 
 fn beside(family: &str) -> bool {
-    BESIDE.iter().any(|beginning| family.starts_with(beginning))
+    let means = |(_, _, names): &&(_, _, &[&str])| names.contains(&family);
+    !MEANINGS.iter().any(|meaning| means(&meaning))
+        && BESIDE.iter().any(|beginning| family.starts_with(beginning))
 }
 
 /// What of a page should arrive, and how many samples give way to a better name.
@@ -128,26 +130,29 @@ fn every_number_of_the_larger_corpus_arrives_once() {
     };
     let pages = page::pages(&Path::new(&corpus).join("fixtures/epp"));
     assert!(pages.len() > 50, "{} pages", pages.len());
-    let mut broken = 0;
+    let mut of_no_release = 0;
     for path in pages {
         let name = path.display().to_string();
         // Fragments of pages: the last line may lack its end.
         let text = std::fs::read_to_string(&path).unwrap() + "\n";
         let mut translator = GatewayTranslator::new(GatewayOptions::default());
-        if text.contains("\niinference_") {
-            // Has a slip of the pen in a name, and a histogram twice: no page of a server.
+        if ["ttft", "tpot"]
+            .iter()
+            .any(|what| text.contains(&format!("# TYPE inference_model_request_{what}_seconds")))
+        {
+            // Test data that upstream's tests do not read, under names that its code never had in a
+            // release; some with a slip of the pen in a name.
             let mut out = Snapshot::new();
             translator
                 .translate(text.as_bytes(), Format::Text004, &mut out)
                 .unwrap();
-            assert_eq!(out.tally().unmapped_families, 1, "{name}");
-            assert!(out.tally().dropped(DropReason::Duplicate) > 30, "{name}");
-            broken += 1;
+            assert_eq!(page::held(&out).len(), 0, "{name}");
+            of_no_release += 1;
             continue;
         }
         check(&name, &text, &mut translator);
     }
-    assert_eq!(broken, 3);
+    assert!(of_no_release > 0);
 }
 
 /// A gateway that is updated, or rolled back, under a reader that stays.
@@ -183,4 +188,61 @@ fn twins_count_once_whichever_stands_first() {
         assert_eq!(held.len(), 1, "{text}");
         assert_eq!(held.values().next(), Some(&5.0_f64.to_bits()), "{text}");
     }
+}
+
+fn read(text: &str) -> Snapshot {
+    let mut translator = GatewayTranslator::new(GatewayOptions::default());
+    let mut out = Snapshot::new();
+    translator
+        .translate(text.as_bytes(), Format::Text004, &mut out)
+        .unwrap();
+    out
+}
+
+/// 0.10 writes `llm_d_router_epp_*` beside the library's names, its successor `llm_d_epp_*`.
+#[test]
+fn the_index_of_blocks_counts_once_under_three_prefixes() {
+    let line = |prefix: &str| {
+        let name = format!("{prefix}_lookup_hits_total");
+        format!("# TYPE {name} counter\n{name} 5\n")
+    };
+    let newest = line("llm_d_epp_kv_cache_index");
+    let newer = line("llm_d_router_epp_kv_cache_index");
+    let oldest = line("kvcache_index");
+    for text in [
+        [&*oldest, &newer].concat(),
+        [&*newer, &oldest].concat(),
+        [&*oldest, &newest].concat(),
+        [&*oldest, &newer, &newest].concat(),
+        newer.clone(),
+        oldest.clone(),
+        newest.clone(),
+    ] {
+        let out = read(&text);
+        let blocks = out.value("llm_gateway_kv_index_hit_blocks_total", &[]);
+        assert_eq!(blocks, Some(5.0), "{text}");
+        assert_eq!(page::held(&out).len(), 1, "{text}");
+        assert_eq!(out.tally().unmapped_families, 0, "{text}");
+    }
+}
+
+/// The stage that gates has the same labels in every release, and the others are beside it.
+#[test]
+fn saturation_of_one_stage_is_that_of_the_pool() {
+    const NAME: &str = "llm_gateway_flow_control_pool_saturation";
+    let older = "# TYPE llm_d_epp_flow_control_pool_saturation gauge\nllm_d_epp_flow_control_pool_saturation{inference_pool=\"p\"} 0.9\n";
+    let newer = "# TYPE llm_d_epp_flow_control_pool_saturation gauge\n\
+        llm_d_epp_flow_control_pool_saturation{inference_pool=\"p\",stage=\"prefill\"} 0.2\n\
+        llm_d_epp_flow_control_pool_saturation{inference_pool=\"p\",stage=\"decode\"} 0.9\n\
+        llm_d_epp_flow_control_pool_saturation{inference_pool=\"p\",stage=\"effective\"} 0.9\n";
+    for (text, stages) in [(older, 1), (newer, 3)] {
+        let out = read(text);
+        let stage = |stage| out.value(NAME, &[("pool", "p"), ("stage", stage)]);
+        assert_eq!(stage("effective"), Some(0.9), "{text}");
+        assert_eq!(page::held(&out).len(), stages, "{text}");
+    }
+    assert_eq!(
+        read(newer).value(NAME, &[("pool", "p"), ("stage", "prefill")]),
+        Some(0.2)
+    );
 }

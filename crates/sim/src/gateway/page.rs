@@ -567,7 +567,7 @@ impl<'a> Page<'a> {
             [
                 "kvcache_index_lookup_requests_total",
                 "kvcache_index_lookup_requests_total",
-                "llm_d_epp_kv_cache_index_lookup_requests_total",
+                "llm_d_router_epp_kv_cache_index_lookup_requests_total",
             ],
             "Look-ups in the index of KV blocks.",
             Kind::Counter,
@@ -577,7 +577,7 @@ impl<'a> Page<'a> {
             [
                 "kvcache_index_lookup_hits_total",
                 "kvcache_index_lookup_hits_total",
-                "llm_d_epp_kv_cache_index_lookup_hits_total",
+                "llm_d_router_epp_kv_cache_index_lookup_hits_total",
             ],
             "Blocks in a row that the best model server had, added up over look-ups.",
             Kind::Counter,

@@ -155,6 +155,34 @@ fn two_engines_are_told_apart_as_recorded() {
     assert_same_structure("dp2", &page, recorded);
 }
 
+/// As on the recorded page of two: the blocks of all on the series of each, everything else its own.
+#[test]
+fn the_blocks_of_all_engines_are_told_of_each() {
+    let twin = twin(Config {
+        engines: 2,
+        ..Config::default()
+    });
+    let blocks = twin.truth().engines.iter().map(|engine| engine.kv_blocks);
+    let all: u64 = blocks.sum();
+    let own = twin.truth().engines[0].kv_blocks * u64::from(twin.truth().config.block_size);
+    let page = Layout::of(Release::find("0.32.0").unwrap())
+        .page(twin.truth())
+        .unwrap();
+    let told: Vec<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("vllm:cache_config_info{"))
+        .collect();
+    assert_eq!(told.len(), 2);
+    for line in told {
+        assert!(
+            line.contains(&format!(",num_gpu_blocks=\"{all}\",")),
+            "{line}"
+        );
+        let tokens = format!(",kv_cache_size_tokens=\"{own}\",");
+        assert!(line.contains(&tokens), "{line}");
+    }
+}
+
 #[test]
 fn the_multi_process_form_is_the_recorded_one() {
     let twin = twin(Config {

@@ -293,8 +293,14 @@ impl<'a> Writer<'a> {
             "False"
         };
         let mut series = self.each(family, |_| one(1.0));
+        // The front end adds up what its engines report and tells that sum of each of them.
+        let blocks: u64 = self
+            .truth
+            .engines
+            .iter()
+            .map(|engine| engine.kv_blocks)
+            .sum();
         for (series, engine) in series.iter_mut().zip(&self.truth.engines) {
-            let blocks = engine.kv_blocks.to_string();
             let tokens = engine.kv_blocks * u64::from(config.block_size);
             let concurrency = float(tokens) / f64::from(config.max_model_len);
             for (label, value) in [
@@ -306,7 +312,7 @@ impl<'a> Writer<'a> {
                 ("enable_prefix_caching", caching.to_owned()),
                 ("kv_cache_size_tokens", tokens.to_string()),
                 ("kv_cache_max_concurrency", format!("{concurrency:?}")),
-                ("num_gpu_blocks", blocks),
+                ("num_gpu_blocks", blocks.to_string()),
                 // The number came from the cache's size, not from the operator.
                 ("num_gpu_blocks_override", "None".to_owned()),
             ] {

@@ -130,12 +130,20 @@ fn sampled(upstream: &'static str, family: &'static str) -> Row {
 /// spelling (`None`, `True`). The numbers among them that matter become numbers, a bounded set of
 /// the rest stays as facts.
 fn configuration() -> Vec<Row> {
-    const NUMBERS: [(&str, &str); 4] = [
-        ("block_size", "llm_kv_cache_block_size_tokens"),
-        ("num_gpu_blocks", "llm_kv_cache_blocks"),
-        ("num_cpu_blocks", "llm_cpu_kv_cache_blocks"),
-        ("kv_cache_size_tokens", "llm_kv_cache_size_tokens"),
+    // The number of blocks alone is not an engine's own: V1's front end adds up what its data-parallel
+    // engines report at their start (vllm/v1/engine/core_client.py, later utils.py: "Sum values from
+    // all engines in DP case") and writes that sum on the series of each. One with a single engine,
+    // as every V0 is, shares with nobody.
+    const NUMBERS: [(&str, &str, Option<&str>); 4] = [
+        ("block_size", "llm_kv_cache_block_size_tokens", None),
+        ("num_gpu_blocks", "llm_kv_cache_blocks", Some("engine")),
+        ("num_cpu_blocks", "llm_cpu_kv_cache_blocks", None),
+        ("kv_cache_size_tokens", "llm_kv_cache_size_tokens", None),
     ];
+    const LABELS: &str = "The labels differ from release to release. In V0 it has neither model_name \
+                          nor engine, in V1 an engine.";
+    const SHARED: &str = "With data parallelism the number is the sum over the engines, on the series \
+                          of each: each gets its part, or none where the parts cannot be equal.";
     const FACTS: [&str; 7] = [
         "cache_dtype",
         "enable_prefix_caching",
@@ -150,18 +158,20 @@ fn configuration() -> Vec<Row> {
         Row::new("cache_config_info", Gauge)
             .during(V0, "0.2.7", "0.11.0")
             .since(V1, "0.8.0")
-            .note(
-                "The labels differ from release to release. In V0 it has neither model_name nor \
-                 engine, in V1 an engine.",
-            )
+            .note(LABELS)
     };
-    let number = |(label, family): (&'static str, &'static str)| {
-        info()
+    let number = |(label, family, sharer): (&'static str, &'static str, Option<&'static str>)| {
+        let row = info()
             .output(Output::LabelNumber {
                 label: label.into(),
                 family: family.into(),
+                shared_by: sharer.map(Into::into),
             })
-            .keep_labels(["engine", "model_name"])
+            .keep_labels(["engine", "model_name"]);
+        match sharer {
+            Some(_) => row.note(format!("{LABELS} {SHARED}")),
+            None => row,
+        }
     };
     let mut rows: Vec<Row> = NUMBERS.into_iter().map(number).collect();
     rows.push(

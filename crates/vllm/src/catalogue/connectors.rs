@@ -321,6 +321,7 @@ fn simple_offloading() -> Vec<Row> {
             .output(Output::LabelNumber {
                 label: "capacity_blocks".into(),
                 family: "llm_vllm_simple_kv_offload_blocks".into(),
+                shared_by: None,
             })
             .keep_labels(["engine", "model_name"]),
     ]

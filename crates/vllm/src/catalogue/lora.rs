@@ -41,6 +41,7 @@ pub(super) fn rows() -> Vec<Row> {
         newest(Output::LabelNumber {
             label: "max_lora".into(),
             family: "llm_lora_adapters_max".into(),
+            shared_by: None,
         }),
         count("running_lora_adapters", "llm_lora_adapters_running"),
         count("waiting_lora_adapters", "llm_lora_adapters_waiting"),

@@ -47,7 +47,7 @@ pub(super) fn rows() -> Vec<Row> {
                 "Counts aborts and errors too, in spite of its name. V0 knows stop, length and, when \
                  recorded, abort, each from its first use on; V1 has stop, length and abort from its \
                  start, error since 0.13.0, repetition since 0.17.0. Clients that hang up are counted \
-                 nowhere.",
+                 nowhere. V1 counts each of the n completions of a request.",
             ),
         Row::new("admission_rejections_total", Counter)
             .to("llm_requests_rejected_total")

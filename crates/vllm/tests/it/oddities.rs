@@ -1,9 +1,10 @@
 //! What real vLLM pages do that a plain table would get wrong.
 
 use crate::page::{Page, Sample, recorded};
-use tokenpath_core::exposition::Format;
+use tokenpath_core::exposition::{Format, Part};
+use tokenpath_core::rollup::RollUp;
 use tokenpath_core::translate::{TranslateOptions, Translator, Verdict};
-use tokenpath_core::{DropReason, Histogram, Snapshot};
+use tokenpath_core::{DropReason, Histogram, LabelSet, Snapshot};
 
 fn translator() -> Translator {
     Translator::new(tokenpath_vllm::compiled(), TranslateOptions::default())
@@ -45,6 +46,55 @@ fn before_labels_there_were_none() {
     );
     assert_eq!(snapshot.value("llm_requests_running", &[]), Some(3.0));
     assert_eq!(snapshot.value("llm_kv_cache_usage_ratio", &[]), Some(0.25));
+}
+
+/// The real page of two engines with 80 blocks each (`num_gpu_blocks_override`), of which one is
+/// never lent: their usages are 57/79 and 23/79. Both series say 160.
+#[test]
+fn the_blocks_of_an_engine_are_its_own() {
+    for name in ["t1-load", "t3-after-slash"] {
+        let snapshot = snapshot(&recorded("vllm", &format!("vllm-0.32.0-dp2-{name}.txt")));
+        for engine in ["0", "1"] {
+            let labels = [("engine", engine)];
+            let value = |family| snapshot.value(family, &labels);
+            assert_eq!(value("llm_kv_cache_blocks"), Some(80.0), "{name}");
+            assert_eq!(value("llm_kv_cache_size_tokens"), Some(80.0 * 32.0));
+            assert_eq!(value("llm_kv_cache_block_size_tokens"), Some(32.0));
+        }
+    }
+}
+
+/// Two engines that did not get the same number of blocks: nobody can tell which has how many.
+#[test]
+fn blocks_that_cannot_be_shared_out_are_absent() {
+    let text = recorded("vllm", "vllm-0.32.0-dp2-t1-load.txt");
+    let snapshot = snapshot(&text.replace("num_gpu_blocks=\"160\"", "num_gpu_blocks=\"161\""));
+    for engine in ["0", "1"] {
+        let labels = [("engine", engine)];
+        assert_eq!(snapshot.value("llm_kv_cache_blocks", &labels), None);
+        assert_eq!(
+            snapshot.value("llm_kv_cache_size_tokens", &labels),
+            Some(2560.0)
+        );
+    }
+}
+
+/// Together they have what they have, and their usages weigh the same.
+#[test]
+fn engines_add_up_to_their_target() {
+    let page = snapshot(&recorded("vllm", "vllm-0.32.0-dp2-t1-load.txt"));
+    let labels = LabelSet::new([("target", "host:8000")]);
+    let parts = [Part {
+        snapshot: &page,
+        labels: &labels,
+    }];
+    let mut rolled = Snapshot::new();
+    RollUp::over(["engine"]).run(&parts, &mut rolled);
+    let target = ("target", "host:8000");
+    let model = ("model_name", "tiny-llama");
+    assert_eq!(rolled.value("llm_kv_cache_blocks", &[target]), Some(160.0));
+    let usage = rolled.value("llm_kv_cache_usage_ratio", &[target, model]);
+    assert!((usage.unwrap() - (57.0 + 23.0) / 2.0 / 79.0).abs() < 1e-12);
 }
 
 #[test]

@@ -332,7 +332,14 @@ fn expected(page: &Page) -> Numbers {
             continue;
         }
         match family.as_str() {
-            "cache_config_info" => cache_config(sample, &mut numbers),
+            "cache_config_info" => {
+                let engines = families
+                    .iter()
+                    .filter(|(family, _)| family == "cache_config_info")
+                    .map(|_| 1.0)
+                    .sum();
+                cache_config(sample, engines, &mut numbers);
+            }
             "lora_requests_info" => {
                 if newest_lora.is_none_or(|newest| sample.value > newest.value) {
                     newest_lora = Some(sample);
@@ -377,7 +384,8 @@ fn edge_as_number(labels: &mut Labels) {
     }
 }
 
-fn cache_config(sample: &Sample, numbers: &mut Numbers) {
+/// The blocks of several engines are added up on the series of each of them.
+fn cache_config(sample: &Sample, engines: f64, numbers: &mut Numbers) {
     assert_eq!(sample.value.to_bits(), 1f64.to_bits());
     let engine: Labels = sample
         .labels
@@ -390,6 +398,13 @@ fn cache_config(sample: &Sample, numbers: &mut Numbers) {
         if let Some(number) = sample.labels.get(*label)
             && let Ok(number) = number.parse::<f64>()
         {
+            let number = match *label {
+                "num_gpu_blocks" => number / engines,
+                _ => number,
+            };
+            if number.fract() != 0.0 {
+                continue;
+            }
             put(numbers, *ours, engine.clone(), number);
         }
     }

@@ -180,8 +180,22 @@ static FAMILY: Record = Record {
     rules: &[],
 };
 
-static LABELLED: Record = Record {
+static LABEL_NUMBER: Record = Record {
     noun: "`label_number`",
+    groups: &[&[
+        required("label", Text(&leaf::LABEL), "The upstream label."),
+        required("family", Text(&leaf::METRIC), "The family."),
+        field(
+            "shared_by",
+            Text(&leaf::LABEL),
+            "The upstream label that tells apart who shares the number, where it is their sum and stands on the series of each: each gets its part, if that is whole.",
+        ),
+    ]],
+    rules: &[],
+};
+
+static LABEL_COUNT: Record = Record {
+    noun: "`label_count`",
     groups: &[&[
         required("label", Text(&leaf::LABEL), "The upstream label."),
         required("family", Text(&leaf::METRIC), "The family."),
@@ -226,12 +240,12 @@ static ROW: Record = Record {
         ),
         field(
             "label_number",
-            Shape::Record(&LABELLED),
+            Shape::Record(&LABEL_NUMBER),
             "The text of a label becomes the value of a gauge.",
         ),
         field(
             "label_count",
-            Shape::Record(&LABELLED),
+            Shape::Record(&LABEL_COUNT),
             "The length of the list in a label becomes the value of a gauge.",
         ),
         field(

@@ -29,6 +29,12 @@ pub(super) fn dialect() -> Dialect {
              gpu_throttle_seconds_total say the same",
         )
         .without(
+            "DCGM_FI_*{GPU_I_ID,GPU_I_PROFILE}",
+            "GPU instances (MIG) have families of their own, gpu_mig_*: under the names of the whole GPU \
+             they would be counted twice, and a profile is of a compute instance, of which a GPU \
+             instance may have several",
+        )
+        .without(
             "DCGM_FI_PROF_NVLINK_*",
             "rates per link that the model has for all links together only: \
              gpu_nvlink_transmit_bytes_per_second",

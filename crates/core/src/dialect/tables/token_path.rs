@@ -65,6 +65,9 @@ fn vllm() -> Vec<Row> {
             "vllm_tokens_generated_total",
             Counter,
         ),
+        // The public exporters write status="completed" for whatever vLLM finished, and for TGI success
+        // and failed. Ours are the engine's finish reasons: one word for all of them would lose what
+        // went wrong, and a dialect has no operation that adds series up.
         vllm(
             "llm_requests_finished_total",
             "vllm_requests_total",
