@@ -253,7 +253,11 @@ impl Slos {
             .iter()
             .find(|other| alert.unless.as_ref() == Some(&other.alert));
         match other {
-            Some(other) => format!("(\n{}\n)\nunless\n(\n{}\n)", self.any(alert), self.any(other)),
+            Some(other) => format!(
+                "(\n{}\n)\nunless\n(\n{}\n)",
+                self.any(alert),
+                self.any(other)
+            ),
             None => self.any(alert),
         }
     }
