@@ -251,8 +251,9 @@ impl Known {
         for rule in rules.iter().filter(|rule| !rule.is_alert) {
             known.labels.insert(rule.name.clone(), None);
         }
-        // Prometheus' own, of the alerts that it evaluates.
+        // Prometheus' own: of the alerts that it evaluates, and of the targets that it scrapes.
         known.labels.insert("ALERTS".to_owned(), None);
+        known.labels.insert("up".to_owned(), None);
         Ok(known)
     }
 

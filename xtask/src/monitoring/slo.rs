@@ -33,6 +33,11 @@ struct Alert {
     severity: String,
     #[serde(rename = "for")]
     lasts: String,
+    /// The long window must hold as much as the short one is long.
+    #[serde(default)]
+    settled: bool,
+    /// An alert before this one, which says the same and more.
+    unless: Option<String>,
     any: Vec<Burn>,
 }
 
@@ -134,6 +139,12 @@ impl Slos {
                 burn.short,
                 burn.long
             );
+        }
+        for (index, alert) in self.alerts.iter().enumerate() {
+            if let Some(other) = &alert.unless {
+                let is_before = self.alerts[..index].iter().any(|it| it.alert == *other);
+                ensure!(is_before, "{}: there is no {other} before it", alert.alert);
+            }
         }
         for (index, objective) in self.objectives.iter().enumerate() {
             let name = &objective.name;
@@ -237,14 +248,37 @@ impl Slos {
     }
 
     fn burning(&self, alert: &Alert) -> String {
-        let seconds = seconds(&self.interval).unwrap_or(0);
+        let other = self
+            .alerts
+            .iter()
+            .find(|other| alert.unless.as_ref() == Some(&other.alert));
+        match other {
+            Some(other) => format!(
+                "(\n{}\n)\nunless\n(\n{}\n)",
+                self.any(alert),
+                self.any(other)
+            ),
+            None => self.any(alert),
+        }
+    }
+
+    fn any(&self, alert: &Alert) -> String {
+        let each = seconds(&self.interval).unwrap_or(0);
         let any: Vec<String> = alert
             .any
             .iter()
             .map(|Burn { rate, long, short }| {
+                let settled = if alert.settled {
+                    format!(
+                        "\n  and count_over_time(slo:bad_events:rate5m[{long}]) * {each} >= {}",
+                        seconds(short).unwrap_or(0)
+                    )
+                } else {
+                    String::new()
+                };
                 format!(
                     "(\n  slo:burn_rate:{long} > {rate}\n  and slo:burn_rate:{short} > {rate}\n  \
-                     and sum_over_time(slo:bad_events:rate5m[{long}]) * {seconds} >= {}\n)",
+                     and sum_over_time(slo:bad_events:rate5m[{long}]) * {each} >= {}{settled}\n)",
                     self.least_bad_events
                 )
             })
@@ -253,9 +287,10 @@ impl Slos {
     }
 }
 
-const SUMMARY: &str = "{{ $labels.model_name }} misses its objective {{ $labels.slo }}\
+const SUMMARY: &str = "{{ $labels.model_name }}{{ with $labels.role }} ({{ . }}){{ end }} misses its objective {{ $labels.slo }}\
     {{ with $labels.tenant }} for tenant {{ . }}{{ end }}";
-const DESCRIPTION: &str = "{{ $labels.model_name }} on {{ $labels.backend }} misses the objective \
+const DESCRIPTION: &str = "{{ $labels.model_name }}{{ with $labels.role }} ({{ . }}){{ end }} on \
+    {{ $labels.backend }} misses the objective \
     {{ $labels.slo }}{{ with $labels.tenant }} for tenant {{ . }}{{ end }}: its error budget is spent \
     {{ printf \"%.1f\" $value }} times as fast as it may be.";
 
@@ -289,12 +324,10 @@ impl Objective {
         }
     }
 
-    /// Labels of the series, as the engine or the gateway has them.
+    /// Labels of the series, as the engine or the gateway has them. Of engines, prefill and decode are judged apart.
     fn by(&self) -> String {
-        match &self.tenant {
-            Some(label) => format!("backend, model_name, {label}"),
-            None => "backend, model_name".to_owned(),
-        }
+        let last = self.tenant.as_deref().unwrap_or("role");
+        format!("cluster, engine_namespace, backend, model_name, {last}")
     }
 
     fn summed(&self, selector: &str) -> String {

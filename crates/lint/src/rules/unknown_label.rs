@@ -38,6 +38,7 @@ const ADDED: &[&str] = &[
     "hostname",
     "Hostname",
     "cluster",
+    "engine_namespace",
     "cluster_name",
     "region",
     "zone",

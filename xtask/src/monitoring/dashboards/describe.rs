@@ -40,6 +40,9 @@ pub(super) struct Dashboard {
     /// Series of variables of this dashboard alone.
     #[serde(default)]
     pub(super) series: BTreeMap<String, String>,
+    /// Their labels, where this dashboard has another than the variable.
+    #[serde(default)]
+    pub(super) labels: BTreeMap<String, String>,
     /// Words of this dashboard, over the common ones.
     #[serde(default)]
     pub(super) words: BTreeMap<String, String>,

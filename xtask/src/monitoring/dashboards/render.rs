@@ -85,7 +85,8 @@ fn variables(of: &Dashboard, common: &Common) -> Result<Vec<Value>> {
             .get(name)
             .ok_or_else(|| format!("there is no variable {name}"))?;
         let series = of.series.get(name).unwrap_or(&variable.series);
-        let label = variable.of.as_ref().unwrap_or(name);
+        let label = of.labels.get(name).or(variable.of.as_ref());
+        let label = label.unwrap_or(name);
         let query = format!("label_values({}, {label})", worded(series, of, common)?);
         list.push(json!({
             "name": name, "label": variable.label, "type": "query", "datasource": datasource(),

@@ -7,6 +7,9 @@ use crate::report::{Result, ensure};
 /// Events in each step of a test, so that shares of them are whole numbers.
 const EVENTS: f64 = 10_000.0;
 
+/// The value of a label that another value is kept out of.
+const OTHER: &str = "other";
+
 /// What happens to an objective in a test, in turn: how many steps, of how many events, how fast the
 /// budget is spent by them.
 type Course<'a> = &'a [(u64, f64, f64)];
@@ -59,46 +62,55 @@ pub(super) fn tests(slos: &Slos, judged: &[(&Objective, Events)]) -> Result<Stri
                 fires,
             };
             test(
-                "every event missed it: both alerts, once it lasts",
-                &[(60, EVENTS, fastest)],
+                "every event missed it: the fast alert, once it lasts, and not the slow one too",
+                &[(320, EVENTS, fastest)],
                 &[
                     look(1, 0, None),
                     look(10, 0, Some(fastest)),
                     look(10, 1, None),
-                    look(25, 1, Some(fastest)),
+                    look(150, 1, None),
                 ],
                 &recorded(slos, objective, &case, fastest),
             );
             let between = (fast_from + slow_from) / 2.0;
             test(
-                "slower than the fast alert, faster than the slow one",
-                &[(240, EVENTS, between)],
-                &[look(110, 0, None), look(110, 1, Some(between))],
+                "slower than the fast alert, faster than the slow one, once there is something to judge by",
+                &[(320, EVENTS, between)],
+                &[
+                    look(110, 0, None),
+                    look(110, 1, None),
+                    look(150, 0, None),
+                    look(150, 1, Some(between)),
+                ],
                 "",
             );
             test(
                 "just under the edge of both: quiet",
-                &[(240, EVENTS, slow_from * 0.99)],
-                &[look(110, 0, None), look(110, 1, None)],
+                &[(800, EVENTS, slow_from * 0.99)],
+                &[look(390, 0, None), look(390, 1, None)],
                 "",
             );
             test(
                 "just over the edge of the slow one",
-                &[(240, EVENTS, slow_from * 1.01)],
-                &[look(110, 0, None), look(110, 1, Some(slow_from * 1.01))],
+                &[(800, EVENTS, slow_from * 1.01)],
+                &[
+                    look(390, 0, None),
+                    look(340, 1, None),
+                    look(390, 1, Some(slow_from * 1.01)),
+                ],
                 "",
             );
             let (over, under) = (fast_from * 1.01, fast_from * 0.99);
             test(
                 "just over the edge of the fast alert",
-                &[(240, EVENTS, over)],
-                &[look(110, 0, Some(over))],
+                &[(320, EVENTS, over)],
+                &[look(150, 0, Some(over)), look(150, 1, None)],
                 "",
             );
             test(
                 "just under it",
-                &[(240, EVENTS, under)],
-                &[look(110, 0, None), look(110, 1, Some(under))],
+                &[(320, EVENTS, under)],
+                &[look(150, 0, None), look(150, 1, Some(under))],
                 "",
             );
             test(
@@ -109,8 +121,8 @@ pub(super) fn tests(slos: &Slos, judged: &[(&Objective, Events)]) -> Result<Stri
             );
             test(
                 "little traffic: a few misses are no alert, however large their share",
-                &[(4, 1.0, fastest), (236, 0.0, 0.0)],
-                &[look(4, 0, None), look(30, 0, None), look(30, 1, None)],
+                &[(4, 1.0, fastest), (316, 0.0, 0.0)],
+                &[look(4, 0, None), look(30, 0, None), look(150, 1, None)],
                 "",
             );
             test(
@@ -207,6 +219,14 @@ impl Case<'_> {
         }
     }
 
+    /// The leg that a series of the test is of, where the objective leaves one out.
+    fn role(&self) -> Option<&'static str> {
+        match self.events {
+            Events::Within { matchers, .. } if matchers.contains("role!=") => Some(OTHER),
+            _ => None,
+        }
+    }
+
     fn named(&self, objective: &Objective, metric: &str, labels: &str) -> String {
         let mut list = format!("backend=\"{}\",model_name=\"m\"", self.backend);
         if let Some(tenant) = &objective.tenant {
@@ -256,7 +276,7 @@ fn labels_for(matchers: &str) -> String {
         let value = match operator.as_str() {
             "=" => value,
             "=~" => value.split('|').next().unwrap_or_default(),
-            _ => "other",
+            _ => OTHER,
         };
         labels.push_str(&format!(",{label}=\"{value}\""));
     }
@@ -278,11 +298,17 @@ fn looked(slos: &Slos, objective: &Objective, case: &Case, look: &Look) -> Strin
         Some(_) => ("              tenant: 't'\n", " for tenant t"),
         None => ("", ""),
     };
+    let (role, of_role) = case.role().map_or_else(Default::default, |role| {
+        (
+            format!("              role: '{role}'\n"),
+            format!(" ({role})"),
+        )
+    });
     format!(
-        "{head}\n          - exp_labels:\n              backend: '{backend}'\n              model_name: 'm'\n              \
+        "{head}\n          - exp_labels:\n              backend: '{backend}'\n              model_name: 'm'\n{role}              \
          severity: '{severity}'\n              slo: '{slo}'\n{tenant}            exp_annotations:\n              \
-         summary: 'm misses its objective {slo}{of_tenant}'\n              \
-         description: 'm on {backend} misses the objective {slo}{of_tenant}: its error budget is spent \
+         summary: 'm{of_role} misses its objective {slo}{of_tenant}'\n              \
+         description: 'm{of_role} on {backend} misses the objective {slo}{of_tenant}: its error budget is spent \
          {burn:.1} times as fast as it may be.'\n              runbook_url: '{RUNBOOKS}{name}.md'\n",
         backend = case.backend,
         severity = alert.severity,
@@ -296,8 +322,11 @@ fn recorded(slos: &Slos, objective: &Objective, case: &Case, burn: f64) -> Strin
         Some(_) => ", tenant=\"t\"",
         None => "",
     };
+    let role = case
+        .role()
+        .map_or_else(String::new, |role| format!(", role=\"{role}\""));
     let labels = format!(
-        "{{backend=\"{}\", model_name=\"m\", slo=\"{slo}\"{tenant}}}",
+        "{{backend=\"{}\", model_name=\"m\"{role}, slo=\"{slo}\"{tenant}}}",
         case.backend
     );
     let a_second = EVENTS / 30.0;
