@@ -63,7 +63,8 @@ struct Member {
     source: Option<SourceKey>,
     /// What it is read as; none while that is not known.
     kind: Option<Arc<str>>,
-    /// Made by a catalogue that is another one now, or could not be made: the next list makes it anew.
+    /// Made by a catalogue that is another one now, or the double of another target: the next list makes
+    /// it anew.
     stale: bool,
     /// Of one whose kind is not known yet.
     unknown: Option<(Target, Looking)>,
@@ -136,7 +137,8 @@ impl Fleet {
             let kind = member.kind.as_deref();
             // One whose kind is not known is looked at by the new ones.
             let stays = kind.is_some_and(|kind| same.get(kind).copied().unwrap_or(true));
-            member.stale |= !stays;
+            // What could not be made is to be made in another way now, and may be.
+            member.stale |= !stays || member.unmade.is_some();
         }
         self.kinds = kinds;
         self.make = make;
@@ -160,6 +162,7 @@ impl Fleet {
         let mut change = Change::default();
         let mut wanted = HashSet::with_capacity(targets.len());
         let mut members = Vec::new();
+        let mut unmade = Vec::new();
         self.give_way(targets);
         let mut sources = Vec::new();
         for target in targets {
@@ -194,11 +197,11 @@ impl Fleet {
                     // On the page all the same: as one that is down.
                     let fault = (why_unmade(target), what.clone());
                     let stand_in = StandIn::new(id.clone(), Some(fault));
-                    member.stale = true;
                     member.unmade = Some(Unmade {
                         target: target.clone(),
                         last: Arc::clone(&stand_in.last),
                     });
+                    unmade.push(key.clone());
                     sources.push((BoxSource::new(stand_in), options));
                     if target.named {
                         change.refused.push((id, what));
@@ -225,16 +228,21 @@ impl Fleet {
                 member.source = Some(source);
                 self.present.insert(key, member);
             }
-            self.unmade.clear();
-            let waiting = self
-                .present
-                .iter()
-                .filter(|(_, member)| member.unmade.is_some());
-            for (key, _) in waiting {
-                wait(&mut self.unmade, &mut self.again, key.clone());
-            }
+            self.wait(unmade);
         }
         change
+    }
+
+    /// Has targets wait for the next attempt, behind those that wait already and are still there.
+    fn wait(&mut self, more: Vec<TargetKey>) {
+        if self.unmade.is_empty() {
+            self.again = Instant::now() + AGAIN_AFTER;
+        }
+        let new: HashSet<_> = more.iter().collect();
+        let present = &self.present;
+        let waits = |key: &TargetKey| present.get(key).is_some_and(|one| one.unmade.is_some());
+        self.unmade.retain(|key| waits(key) && !new.contains(key));
+        self.unmade.extend(more);
     }
 
     /// A target whose page has told its kind is looked at anew where another one is said to be what it is.
@@ -339,13 +347,13 @@ impl Fleet {
                 let id = SourceId::new(read_as, target.endpoint.target());
                 tracing::error!(source = %id, error = what, "a target cannot be read");
                 let stand_in = StandIn::new(id, Some((reason, what)));
-                if !is_double {
+                if is_double {
+                    member.stale = true;
+                } else {
                     let last = Arc::clone(&stand_in.last);
                     let target = target.clone();
                     member.unmade = Some(Unmade { target, last });
-                    wait(&mut self.unmade, &mut self.again, key.clone());
                 }
-                member.stale = true;
                 (BoxSource::new(stand_in), read_as)
             }
         };
@@ -353,10 +361,14 @@ impl Fleet {
         let before = member.source.take();
         let added = self.exporter.change(before.as_slice(), [(source, options)]);
         member.source = added.first().copied();
-        if !is_double {
-            member.identity = identity;
-            member.kind = Some(kind);
-            member.told = true;
+        if is_double {
+            return true;
+        }
+        member.identity = identity;
+        member.kind = Some(kind);
+        member.told = true;
+        if member.unmade.is_some() {
+            self.wait(vec![key.clone()]);
         }
         true
     }
@@ -418,14 +430,6 @@ impl Fleet {
 /// files.
 const AGAIN_AFTER: Duration = Duration::from_secs(10);
 const FAILURES_MAX: usize = 100;
-
-/// Has a target wait for the next attempt.
-fn wait(unmade: &mut VecDeque<TargetKey>, again: &mut Instant, key: TargetKey) {
-    if unmade.is_empty() {
-        *again = Instant::now() + AGAIN_AFTER;
-    }
-    unmade.push_back(key);
-}
 
 fn double(target: &Target, kind: &str) -> String {
     format!(

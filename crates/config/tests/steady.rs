@@ -287,6 +287,36 @@ async fn one_bad_target_that_was_found_is_down_and_does_not_refuse_the_start() {
     panic!("it never healed");
 }
 
+/// Lists come all the time: that neither hurries nor puts off the next attempt, nor says it all again.
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_made_is_tried_again_whatever_lists_come() {
+    let dir = tempfile::tempdir().unwrap();
+    let there = dir.path().join("there");
+    let exporter = Arc::new(Exporter::new());
+    let mut fleet = Fleet::new(Arc::clone(&exporter), Vec::new(), mute_once(&there));
+    let list = |round: u32| {
+        let text = format!(
+            "sources: [{{kind: vllm, endpoint: 'a:1'}}, {{kind: vllm, endpoint: 'b:1', labels: {{r: r{round}}}}}]"
+        );
+        known_targets(&config(&text))
+    };
+    assert_eq!(fleet.apply(&list(0)).refused.len(), 2);
+    for round in 1..=4 {
+        let wait = timeout(Duration::from_secs(2), fleet.told()).await;
+        assert!(wait.is_err());
+        let change = fleet.apply(&list(round));
+        assert_eq!((change.kept, change.refused.len()), (1, 1));
+    }
+    fs::write(&there, "").unwrap();
+    let healed = timeout(Duration::from_secs(3), fleet.told()).await;
+    assert!(healed.is_ok());
+    let down = exporter.status();
+    assert_eq!(down.len(), 2);
+    assert_eq!(fleet.apply(&list(4)).kept, 2);
+    let more = timeout(Duration::from_secs(60), fleet.told()).await;
+    assert!(more.is_err(), "there is nothing more to try");
+}
+
 #[tokio::test]
 async fn what_is_known_is_applied_while_a_new_provider_is_silent() {
     let url = silent().await;
