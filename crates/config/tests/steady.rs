@@ -128,6 +128,14 @@ sources:
              both are `vllm` at a:8000 with the same labels; give one of them another label"
         ]
     );
+    let unsaid = errors("sources: [{endpoint: 'a:1/x'}, {endpoint: 'a:1/y'}]");
+    assert_eq!(
+        unsaid,
+        [
+            "t.yaml:1:43: http://a:1/y would have the same series as http://a:1/x at 1:22: of neither the kind is \
+             said, both are at a:1 with the same labels; give one of them another label, or say their kinds"
+        ]
+    );
     let defaults = "
 defaults: {labels: {node: a1}}
 sources:

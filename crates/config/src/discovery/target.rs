@@ -47,10 +47,6 @@ impl Identity {
             labels: labels.clone(),
         }
     }
-
-    pub(crate) fn kind(&self) -> &str {
-        &self.kind
-    }
 }
 
 /// The kind of a target on the page as long as that is not known.

@@ -47,7 +47,7 @@ impl Resolver<'_> {
                 };
                 let identity = Identity::of(kind, &endpoint, &reading.labels);
                 if let Some((url, first)) = seen.get(&identity) {
-                    self.double(&endpoint, url, identity.kind(), first, &at);
+                    self.double(&endpoint, url, kind, first, &at);
                     continue;
                 }
                 seen.insert(identity, (endpoint.to_string(), at));
@@ -63,7 +63,14 @@ impl Resolver<'_> {
     }
 
     /// Two sources whose series would be the same: the page cannot tell them apart.
-    fn double(&mut self, endpoint: &Endpoint, url: &str, kind: &str, first: &str, at: &str) {
+    fn double(
+        &mut self,
+        endpoint: &Endpoint,
+        url: &str,
+        kind: Option<&str>,
+        first: &str,
+        at: &str,
+    ) {
         let place = self.places.of(first);
         let beside = place.is_beside_the_file();
         // What is in a query is not shown: both may look the same and be two.
@@ -82,10 +89,17 @@ impl Resolver<'_> {
             } else {
                 format!(" at {place}")
             };
+            let (both, or) = match kind {
+                Some(kind) => (format!("both are `{kind}`"), ""),
+                None => (
+                    "of neither the kind is said, both are".to_owned(),
+                    ", or say their kinds",
+                ),
+            };
             let target = endpoint.target();
             format!(
-                "{endpoint} would have the same series as {url}{first}: both are `{kind}` at {target} \
-                 with the same labels; give one of them another label"
+                "{endpoint} would have the same series as {url}{first}: {both} at {target} with the same labels; \
+                 give one of them another label{or}"
             )
         };
         self.flaw(at, what);
