@@ -12,7 +12,8 @@ use crate::run::Failure;
 /// Check configuration files: all errors at once, each with its place.
 ///
 /// Exit code 2 where there is one. A variable that is not set here is no error: files are checked on
-/// other machines than they are for. Nothing is read but the files, and nobody is asked.
+/// other machines than they are for. Nothing is read but the files, so no certificate, token or target
+/// file that they name, and nobody is asked.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:
   tokenpath check-config tokenpath.yaml

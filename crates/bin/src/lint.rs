@@ -109,7 +109,7 @@ fn lint(arguments: &Arguments) -> Result<ExitCode, Failure> {
             .zip(&before)
             .filter(|(now, before)| now.text != before.text);
         for (file, _) in changed {
-            fs::write(&file.name, &file.text)
+            replace(Path::new(&file.name), &file.text)
                 .map_err(|error| Failure::usage(format!("{}: {error}", file.name)))?;
         }
         if mended > 0 {
@@ -137,6 +137,37 @@ fn write(
         Form::Sarif => writeln!(out, "{:#}", report::sarif(findings))?,
     }
     out.flush()
+}
+
+/// Writes a file anew: beside it first, so that there is never half of one.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    // What a link leads to is written, and the link stays.
+    let path = fs::canonicalize(path)?;
+    let about = fs::metadata(&path)?;
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}", std::process::id()));
+    let beside = path.with_file_name(name);
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&beside)?;
+    let written = fill(file, text, &about).and_then(|()| fs::rename(&beside, &path));
+    if written.is_err() {
+        // What went wrong is said; what is left of it need not be.
+        _ = fs::remove_file(&beside);
+    }
+    written
+}
+
+/// Writes all of a file that is to stand for another one.
+fn fill(mut file: fs::File, text: &str, about: &fs::Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, fchown};
+    file.write_all(text.as_bytes())?;
+    // Only the owner of all may give files away; whoever is not owns what it writes.
+    _ = fchown(&file, Some(about.uid()), Some(about.gid()));
+    file.set_permissions(about.permissions())?;
+    file.sync_all()
 }
 
 /// All that this build knows: our families, the engines, and these dialects.

@@ -592,6 +592,43 @@ fn no_depth_and_no_length_makes_it_fall() {
     }
 }
 
+/// Who reads it meanwhile has all of the old or all of the new.
+#[test]
+fn a_file_that_is_mended_is_replaced_and_not_written_over() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let is_fixable = |file: &File| {
+        let findings = linter().lint(std::slice::from_ref(file));
+        findings.iter().any(|finding| finding.fixable)
+    };
+    let bad = folder("testdata/lint/bad").into_iter().find(is_fixable);
+    let bad = bad.unwrap();
+    let name = root().join(&bad.name);
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("mended");
+    _ = fs::remove_dir_all(&dir);
+    fs::create_dir_all(&dir).unwrap();
+    let (file, link, before) = (
+        dir.join(name.file_name().unwrap()),
+        dir.join(format!(
+            "link-{}",
+            name.file_name().unwrap().to_string_lossy()
+        )),
+        dir.join("before"),
+    );
+    fs::write(&file, &bad.text).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    fs::hard_link(&file, &before).unwrap();
+    symlink(&file, &link).unwrap();
+    let (_, said) = program(&["--fix", &link.to_string_lossy()]);
+    assert!(said.contains("mended"), "{said}");
+    let is_as_before = |path: &Path| fs::read_to_string(path).unwrap() == bad.text;
+    assert!(!is_as_before(&file), "{said}");
+    assert!(is_as_before(&before), "it was written over");
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o640);
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 3, "nothing is left");
+}
+
 #[test]
 fn mending_keeps_every_other_byte_and_is_done_once() {
     let linter = linter();

@@ -77,7 +77,7 @@ pub struct Source {
     pub kind: Option<Arc<str>>,
     /// Its page.
     pub endpoint: Endpoint,
-    /// The endpoint as it was written: two endpoints are the same where this is.
+    /// The endpoint as it was written, with its query.
     pub(crate) text: Arc<str>,
     /// How it is read.
     pub reading: Arc<Reading>,

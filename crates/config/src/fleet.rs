@@ -1,6 +1,6 @@
 //! The sources of an exporter, kept equal to a list of targets.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,10 +12,10 @@ use tokenpath_scrape::runner::{Exporter, SourceKey};
 use tokenpath_scrape::{Client, Page};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::config::Engine;
-use crate::discovery::{Target, TargetKey};
+use crate::discovery::{Identity, Target, TargetKey, UNKNOWN};
 
 /// Makes the source of a target that is of this kind.
 pub type Make =
@@ -31,9 +31,11 @@ pub struct Change {
     pub kept: usize,
     /// Targets that are gone.
     pub removed: usize,
-    /// Targets of which no source could be made, and why. They count as added too: they are on the page
-    /// as down.
+    /// Targets that the configuration names itself and of which no source could be made, and why. They
+    /// count as added too: they are on the page as down.
     pub refused: Vec<(SourceId, String)>,
+    /// The same of targets that were found. What finds them may be wrong about one of thousands.
+    pub found_refused: Vec<(SourceId, String)>,
 }
 
 /// Keeps the sources of an [`Exporter`] equal to a list of targets.
@@ -49,19 +51,39 @@ pub struct Fleet {
     make: Arc<Make>,
     kinds: Vec<Engine>,
     present: HashMap<TargetKey, Member>,
+    /// Of which no source could be made, in the order in which they are tried again.
+    unmade: VecDeque<TargetKey>,
+    /// When that is.
+    again: Instant,
     tell: mpsc::UnboundedSender<(TargetKey, Arc<str>)>,
     told: mpsc::UnboundedReceiver<(TargetKey, Arc<str>)>,
 }
 
 struct Member {
-    source: SourceKey,
+    source: Option<SourceKey>,
     /// What it is read as; none while that is not known.
     kind: Option<Arc<str>>,
-    /// Made by a catalogue that is another one now, or could not be made: the next list makes it anew.
+    /// Made by a catalogue that is another one now, or the double of another target: the next list makes
+    /// it anew.
     stale: bool,
     /// Of one whose kind is not known yet.
     unknown: Option<(Target, Looking)>,
+    /// Of one of which no source could be made.
+    unmade: Option<Unmade>,
+    /// Whether its page has told its kind.
+    told: bool,
+    /// What it is on the page.
+    identity: Identity,
 }
+
+/// What is needed to try again.
+struct Unmade {
+    target: Target,
+    /// What the landing page says of it.
+    last: Last,
+}
+
+type Last = Arc<Mutex<Option<(Reason, String)>>>;
 
 /// Ends the task when dropped.
 struct Looking(AbortHandle);
@@ -90,6 +112,8 @@ impl Fleet {
             make,
             kinds,
             present: HashMap::new(),
+            unmade: VecDeque::new(),
+            again: Instant::now(),
             tell,
             told,
         }
@@ -113,7 +137,8 @@ impl Fleet {
             let kind = member.kind.as_deref();
             // One whose kind is not known is looked at by the new ones.
             let stays = kind.is_some_and(|kind| same.get(kind).copied().unwrap_or(true));
-            member.stale |= !stays;
+            // What could not be made is to be made in another way now, and may be.
+            member.stale |= !stays || member.unmade.is_some();
         }
         self.kinds = kinds;
         self.make = make;
@@ -136,7 +161,9 @@ impl Fleet {
     pub fn apply(&mut self, targets: &[Target]) -> Change {
         let mut change = Change::default();
         let mut wanted = HashSet::with_capacity(targets.len());
-        let mut keys = Vec::new();
+        let mut members = Vec::new();
+        let mut unmade = Vec::new();
+        self.give_way(targets);
         let mut sources = Vec::new();
         for target in targets {
             let key = target.key();
@@ -147,31 +174,49 @@ impl Fleet {
             if !wanted.insert(key.clone()) {
                 continue;
             }
+            let kind = target.kind.as_deref().unwrap_or(UNKNOWN);
+            let options = target.reading.source(kind, &target.labels);
+            let mut member = Member {
+                // Known when it is in the exporter.
+                source: None,
+                kind: target.kind.clone(),
+                stale: false,
+                unknown: None,
+                unmade: None,
+                told: false,
+                identity: target.identity(target.kind.as_deref()),
+            };
             match self.source(target, &key) {
                 Ok((source, looking)) => {
-                    let kind = target.kind.as_deref().unwrap_or(UNKNOWN);
-                    sources.push((source, target.reading.source(kind, &target.labels)));
-                    let unknown = looking.map(|looking| (target.clone(), looking));
-                    keys.push((key, target.kind.clone(), unknown, false));
+                    sources.push((source, options));
+                    member.unknown = looking.map(|looking| (target.clone(), looking));
                 }
                 Err(what) => {
-                    let kind = target.kind.as_deref().unwrap_or(UNKNOWN);
                     let id = SourceId::new(kind, target.endpoint.target());
                     tracing::error!(source = %id, error = what, "a target cannot be read");
-                    // On the page all the same: as one that is down. Tried again with the next list.
-                    let stand_in = StandIn::new(id.clone(), Some((unmade(target), what.clone())));
-                    let options = target.reading.source(kind, &target.labels);
+                    // On the page all the same: as one that is down.
+                    let fault = (why_unmade(target), what.clone());
+                    let stand_in = StandIn::new(id.clone(), Some(fault));
+                    member.unmade = Some(Unmade {
+                        target: target.clone(),
+                        last: Arc::clone(&stand_in.last),
+                    });
+                    unmade.push(key.clone());
                     sources.push((BoxSource::new(stand_in), options));
-                    keys.push((key, target.kind.clone(), None, true));
-                    change.refused.push((id, what));
+                    if target.named {
+                        change.refused.push((id, what));
+                    } else {
+                        change.found_refused.push((id, what));
+                    }
                 }
             }
+            members.push((key, member));
         }
         let mut gone = Vec::new();
         self.present.retain(|key, member| {
             let stays = wanted.contains(key) && !member.stale;
             if !stays {
-                gone.push(member.source);
+                gone.extend(member.source);
             }
             stays
         });
@@ -179,17 +224,39 @@ impl Fleet {
         change.added = sources.len();
         if !gone.is_empty() || !sources.is_empty() {
             let added = self.exporter.change(&gone, sources);
-            for ((key, kind, unknown, stale), source) in keys.into_iter().zip(added) {
-                let member = Member {
-                    source,
-                    kind,
-                    stale,
-                    unknown,
-                };
+            for ((key, mut member), source) in members.into_iter().zip(added) {
+                member.source = Some(source);
                 self.present.insert(key, member);
             }
+            self.wait(unmade);
         }
         change
+    }
+
+    /// Has targets wait for the next attempt, behind those that wait already and are still there.
+    fn wait(&mut self, more: Vec<TargetKey>) {
+        if self.unmade.is_empty() {
+            self.again = Instant::now() + AGAIN_AFTER;
+        }
+        let new: HashSet<_> = more.iter().collect();
+        let present = &self.present;
+        let waits = |key: &TargetKey| present.get(key).is_some_and(|one| one.unmade.is_some());
+        self.unmade.retain(|key| waits(key) && !new.contains(key));
+        self.unmade.extend(more);
+    }
+
+    /// A target whose page has told its kind is looked at anew where another one is said to be what it is.
+    fn give_way(&mut self, targets: &[Target]) {
+        if !self.present.values().any(|member| member.told) {
+            return;
+        }
+        let said = targets.iter().filter(|target| target.kind.is_some());
+        let said: HashSet<_> = said
+            .map(|target| target.identity(target.kind.as_deref()))
+            .collect();
+        for member in self.present.values_mut() {
+            member.stale |= member.told && said.contains(&member.identity);
+        }
     }
 
     fn source(
@@ -222,58 +289,157 @@ impl Fleet {
         Ok((BoxSource::new(source), Some(looking)))
     }
 
-    /// Waits until the page of a target has told its kind, and reads it as such from then on. Pends
-    /// for ever while there is none to wait for. Cancel safe.
+    /// Waits until the page of a target has told its kind, and reads it as such from then on; or until a
+    /// source can be made of a target of which none could. Pends for ever while there is nothing to
+    /// wait for. Cancel safe.
     pub async fn told(&mut self) {
         loop {
+            let told = tokio::select! {
+                told = self.told.recv() => told,
+                () = sleep_until(self.again), if !self.unmade.is_empty() => {
+                    if self.mend() {
+                        return;
+                    }
+                    continue;
+                }
+            };
             // The fleet holds a sender itself: there is always another one to come.
-            let Some((key, kind)) = self.told.recv().await else {
+            let Some((key, kind)) = told else {
                 return std::future::pending().await;
             };
-            // It may be gone by now.
-            let Some((target, _)) = self
-                .present
-                .get_mut(&key)
-                .and_then(|member| member.unknown.take())
-            else {
-                continue;
-            };
-            let options = target.reading.source(&kind, &target.labels);
-            let (source, stale) = match (self.make)(&target, &kind) {
-                Ok(source) => {
-                    tracing::info!(
-                        target = target.endpoint.target(),
-                        kind = &*kind,
-                        "the page has told its kind"
-                    );
-                    (source, false)
-                }
-                Err(error) => {
-                    let what = in_full(&*error);
-                    let id = SourceId::new(&kind, target.endpoint.target());
-                    tracing::error!(source = %id, error = what, "a target cannot be read");
-                    let stand_in = StandIn::new(id, Some((unmade(&target), what)));
-                    (BoxSource::new(stand_in), true)
-                }
-            };
-            let Some(member) = self.present.get_mut(&key) else {
-                continue;
-            };
-            let added = self.exporter.change(&[member.source], [(source, options)]);
-            if let Some(source) = added.first() {
-                member.source = *source;
+            if self.read_as(&key, kind) {
+                return;
             }
-            member.kind = Some(kind);
-            member.stale |= stale;
-            return;
         }
+    }
+
+    /// Reads a target as its page says; whether it was still there.
+    fn read_as(&mut self, key: &TargetKey, kind: Arc<str>) -> bool {
+        // It may be gone by now.
+        let member = self.present.get_mut(key);
+        let Some((target, _)) = member.and_then(|member| member.unknown.take()) else {
+            return false;
+        };
+        let identity = target.identity(Some(&kind));
+        let is_double = self
+            .present
+            .values()
+            .any(|other| other.identity == identity);
+        let made = if is_double {
+            Err((UNKNOWN, Reason::WrongBackend, double(&target, &kind)))
+        } else {
+            let made = (self.make)(&target, &kind);
+            made.map_err(|error| (&*kind, why_unmade(&target), in_full(&*error)))
+        };
+        let Some(member) = self.present.get_mut(key) else {
+            return false;
+        };
+        let (source, read_as) = match made {
+            Ok(source) => {
+                tracing::info!(
+                    target = target.endpoint.target(),
+                    kind = &*kind,
+                    "the page has told its kind"
+                );
+                (source, &*kind)
+            }
+            Err((read_as, reason, what)) => {
+                let id = SourceId::new(read_as, target.endpoint.target());
+                tracing::error!(source = %id, error = what, "a target cannot be read");
+                let stand_in = StandIn::new(id, Some((reason, what)));
+                if is_double {
+                    member.stale = true;
+                } else {
+                    let last = Arc::clone(&stand_in.last);
+                    let target = target.clone();
+                    member.unmade = Some(Unmade { target, last });
+                }
+                (BoxSource::new(stand_in), read_as)
+            }
+        };
+        let options = target.reading.source(read_as, &target.labels);
+        let before = member.source.take();
+        let added = self.exporter.change(before.as_slice(), [(source, options)]);
+        member.source = added.first().copied();
+        if is_double {
+            return true;
+        }
+        member.identity = identity;
+        member.kind = Some(kind);
+        member.told = true;
+        if member.unmade.is_some() {
+            self.wait(vec![key.clone()]);
+        }
+        true
+    }
+
+    /// Tries again what could not be made: its files may be there now. Whether some could be made.
+    fn mend(&mut self) -> bool {
+        self.again = Instant::now() + AGAIN_AFTER;
+        let (mut gone, mut sources, mut made) = (Vec::new(), Vec::new(), Vec::new());
+        let mut failures = 0;
+        for _ in 0..self.unmade.len() {
+            if failures == FAILURES_MAX {
+                break;
+            }
+            let Some(key) = self.unmade.pop_front() else {
+                break;
+            };
+            let Some(member) = self.present.get(&key) else {
+                continue;
+            };
+            let Some(Unmade { target, last }) = &member.unmade else {
+                continue;
+            };
+            let mut target = target.clone();
+            target.kind = target.kind.or_else(|| member.kind.clone());
+            match self.source(&target, &key) {
+                Ok((source, looking)) => {
+                    let kind = target.kind.as_deref().unwrap_or(UNKNOWN);
+                    let id = SourceId::new(kind, target.endpoint.target());
+                    tracing::info!(source = %id, "a target can be read now");
+                    sources.push((source, target.reading.source(kind, &target.labels)));
+                    gone.extend(member.source);
+                    made.push((key, looking.map(|looking| (target, looking))));
+                }
+                Err(what) => {
+                    failures += 1;
+                    let fault = Some((why_unmade(&target), what));
+                    *last.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+                    self.unmade.push_back(key);
+                }
+            }
+        }
+        if made.is_empty() {
+            return false;
+        }
+        let added = self.exporter.change(&gone, sources);
+        for ((key, unknown), source) in made.into_iter().zip(added) {
+            if let Some(member) = self.present.get_mut(&key) {
+                member.source = Some(source);
+                member.unknown = unknown;
+                member.unmade = None;
+                member.stale = false;
+            }
+        }
+        true
     }
 }
 
-const UNKNOWN: &str = "unknown";
+/// Between two attempts to make what could not be made, and how many may fail at once: each may read
+/// files.
+const AGAIN_AFTER: Duration = Duration::from_secs(10);
+const FAILURES_MAX: usize = 100;
+
+fn double(target: &Target, kind: &str) -> String {
+    format!(
+        "{} is a `{kind}`, and would have the same series as another target: the same kind, host, port and labels",
+        target.endpoint
+    )
+}
 
 /// Why no source could be made of a target: most often its TLS files.
-fn unmade(target: &Target) -> Reason {
+fn why_unmade(target: &Target) -> Reason {
     if target.endpoint.is_https() {
         Reason::Tls
     } else {
@@ -284,7 +450,7 @@ fn unmade(target: &Target) -> Reason {
 /// Stands for a target that is not read: its kind is not known yet, or no source can be made of it.
 struct StandIn {
     id: SourceId,
-    last: Arc<Mutex<Option<(Reason, String)>>>,
+    last: Last,
 }
 
 impl StandIn {

@@ -103,7 +103,7 @@ impl Follower {
             tracing::warn!("there is no configuration file to read again");
             return;
         };
-        match file.load() {
+        match file.load_aside().await {
             Ok(config) => {
                 tracing::info!(file = %file.path().display(), because = asked, "configuration read again");
                 let (kinds, make) = (self.equip.0)(&config);

@@ -2,11 +2,13 @@
 //! file, with an example of what is right.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokenpath_core::{is_label_name, is_metric_name};
 use tokenpath_scrape::Endpoint;
-use tokenpath_scrape::server::ListenAddress;
+use tokenpath_scrape::runner::Exporter;
+use tokenpath_scrape::server::{ListenAddress, MetricsService, ServiceOptions};
 
 /// One kind of text.
 #[derive(Debug)]
@@ -66,6 +68,7 @@ pub(crate) static ENDPOINT: Leaf = expanding(leaf("endpoint", endpoint, ""));
 pub(crate) static URL: Leaf = expanding(leaf("URL", endpoint, "^(https?://|\\$\\{)"));
 pub(crate) static LISTEN: Leaf = leaf("address to listen on", listen, "");
 pub(crate) static URL_PATH: Leaf = leaf("path", url_path, "^/");
+pub(crate) static TELEMETRY_PATH: Leaf = leaf("path", telemetry_path, "^/");
 pub(crate) static FILE: Leaf = leaf("file", not_empty, "^.+$");
 pub(crate) static TARGET_FILES: Leaf = leaf("target files", target_files, r"\.(json|yml|yaml)$");
 pub(crate) static LABEL: Leaf = leaf("label name", label_name, "^[a-zA-Z_][a-zA-Z0-9_]*$");
@@ -218,6 +221,21 @@ fn url_path(text: &str) -> Result<(), String> {
         return Err("is not a path; for instance /metrics".into());
     }
     Ok(())
+}
+
+/// A path that the service takes for its page: asked of the service itself, which has the rule.
+fn telemetry_path(text: &str) -> Result<(), String> {
+    url_path(text)?;
+    let options = ServiceOptions {
+        telemetry_path: text.to_owned(),
+        ..ServiceOptions::default()
+    };
+    let service = MetricsService::new(Arc::new(Exporter::new()), options);
+    service.map(drop).map_err(|error| {
+        let what = error.to_string();
+        let said = what.strip_prefix(&format!("`{text}` "));
+        said.unwrap_or(&what).to_owned()
+    })
 }
 
 fn target_files(text: &str) -> Result<(), String> {

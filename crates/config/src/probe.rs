@@ -19,11 +19,11 @@ impl Config {
             let make = Arc::clone(make);
             let timeout = reading.timeout;
             Module::new(&said.name, timeout, move |endpoint| {
-                let text = endpoint.to_string().into();
+                let text = endpoint.to_string();
                 let nothing = LabelSet::default();
                 let known = Some(Arc::clone(&kind));
                 let options = reading.source(&kind, &nothing);
-                let target = Target::new(known, endpoint, text, nothing, Arc::clone(&reading));
+                let target = Target::new(known, endpoint, &text, nothing, Arc::clone(&reading));
                 Ok((make(&target, &kind)?, options))
             })
         });

@@ -26,7 +26,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// let config = file.load().unwrap();
 /// assert_eq!(config.sources.len(), 1);
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ConfigFile {
     path: PathBuf,
     loader: Loader,
@@ -59,6 +59,31 @@ impl ConfigFile {
         // Looked at before it is read: what is written in between is seen as a change.
         self.stamp = Stamp::of(&self.path).ok();
         self.loader.load(&self.path)
+    }
+
+    /// As [`ConfigFile::load`], where a folder on the network that hangs holds up nobody but who waits.
+    /// Needs a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong.
+    pub async fn load_aside(&mut self) -> Result<Config, Vec<ConfigError>> {
+        let mut file = self.clone();
+        let loading = tokio::task::spawn_blocking(move || {
+            let loaded = file.load();
+            (file, loaded)
+        });
+        match loading.await {
+            Ok((file, loaded)) => {
+                *self = file;
+                loaded
+            }
+            Err(error) => {
+                let name = self.path.to_string_lossy().into();
+                let what = format!("could not be read: {error}");
+                Err(vec![ConfigError::whole(&name, what)])
+            }
+        }
     }
 
     /// Waits until it is another file than the one that was read last. One that is gone is no

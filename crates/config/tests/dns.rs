@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -19,8 +20,17 @@ const A: u16 = 1;
 const SRV: u16 = 33;
 
 /// Answers every question of a type with the records of that type, for `ttl` seconds; NXDOMAIN where
-/// there is no record at all.
+/// there is no record at all; nothing where the name begins with `silent`.
 async fn name_server(records: Records, ttl: u32) -> SocketAddr {
+    name_server_that_may_be_silent(records, ttl, Arc::default()).await
+}
+
+/// One that says nothing of names that begin with `changing` either, from when it is told to.
+async fn name_server_that_may_be_silent(
+    records: Records,
+    ttl: u32,
+    silent: Arc<AtomicBool>,
+) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
     tokio::spawn(async move {
@@ -31,6 +41,10 @@ async fn name_server(records: Records, ttl: u32) -> SocketAddr {
             let name_end = 12 + asked[12..].iter().position(|byte| *byte == 0).unwrap() + 1;
             let kind = u16::from_be_bytes([asked[name_end], asked[name_end + 1]]);
             let question = &asked[12..name_end + 4];
+            let changing = question[1..].starts_with(b"changing");
+            if question[1..].starts_with(b"silent") || changing && silent.load(Ordering::Relaxed) {
+                continue;
+            }
             let Some(all) = records.lock().unwrap().clone() else {
                 continue;
             };
@@ -125,4 +139,57 @@ async fn services_bring_their_port() {
     let server = name_server(records, 30).await;
     let mut watch = watch(server, "type: srv, scheme: https, path: /m");
     until(&mut watch, &["https://pod-0.vllm.test:8001/m"]).await;
+}
+
+/// Each silent name takes its time, and costs the others none of it.
+#[tokio::test]
+async fn silent_names_hold_up_no_other() {
+    let records: Records = Arc::new(Mutex::new(Some(vec![(A, vec![10, 0, 0, 1])])));
+    let server = name_server(records, 30).await;
+    let text = format!(
+        "discovery: [{{kind: vllm, dns: {{names: [silent-a.test., silent-b.test., silent-c.test., silent-d.test., vllm.test.], server: \"{server}\", type: a, port: 8000}}}}]"
+    );
+    let mut watch = Watch::start(&Loader::new().parse("t", &text).unwrap());
+    let begin = Instant::now();
+    until(&mut watch, &["http://10.0.0.1:8000/metrics"]).await;
+    assert!(
+        begin.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        begin.elapsed()
+    );
+}
+
+/// A name that is silent when the configuration is read again keeps what it said, whatever the others do.
+#[tokio::test]
+async fn a_reload_keeps_what_a_silent_name_said() {
+    let records: Records = Arc::new(Mutex::new(Some(vec![(A, vec![10, 0, 0, 1])])));
+    let silent = Arc::new(AtomicBool::new(false));
+    let server = name_server_that_may_be_silent(records, 1, Arc::clone(&silent)).await;
+    let config = |names: &str, refresh: u32| {
+        let text = format!(
+            "discovery: [{{kind: vllm, dns: {{names: [{names}], server: \"{server}\", type: a, port: 8000, refresh: {refresh}s}}, map_labels: {{__meta_dns_name: name}}}}]"
+        );
+        Loader::new().parse("t", &text).unwrap()
+    };
+    let mut before = Watch::start(&config("changing.test., vllm.test.", 2));
+    let both = ["http://10.0.0.1:8000/metrics"; 2];
+    until(&mut before, &both).await;
+    silent.store(true, Ordering::Relaxed);
+    let mut after = before.succeed(&config("changing.test., vllm.test.", 3));
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(4) {
+        if let Ok(list) = timeout(Duration::from_secs(1), after.changed()).await {
+            assert_eq!(targets(&list), both);
+        }
+    }
+    // With other names beside it.
+    let mut after = after.succeed(&config("silent.test., changing.test.", 2));
+    let begin = Instant::now();
+    let mut last = Vec::new();
+    while begin.elapsed() < Duration::from_secs(12) {
+        if let Ok(list) = timeout(Duration::from_secs(1), after.changed()).await {
+            last = targets(&list);
+        }
+    }
+    assert_eq!(last, ["http://10.0.0.1:8000/metrics"]);
 }

@@ -4,6 +4,7 @@
 #![cfg(feature = "kubernetes")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ struct StandIn {
     items: Arc<Mutex<Vec<String>>>,
     asked: Arc<Mutex<Vec<String>>>,
     events: broadcast::Sender<String>,
+    /// Whether each list says that there is more.
+    endless: Arc<AtomicBool>,
     url: String,
 }
 
@@ -29,6 +32,7 @@ async fn stand_in() -> StandIn {
         items: Arc::default(),
         asked: Arc::default(),
         events: broadcast::channel(100).0,
+        endless: Arc::default(),
         url: format!("http://{}", listener.local_addr().unwrap()),
     };
     let own = stand_in.clone();
@@ -38,6 +42,7 @@ async fn stand_in() -> StandIn {
                 items,
                 asked,
                 events,
+                endless,
                 ..
             } = own.clone();
             tokio::spawn(async move {
@@ -48,8 +53,14 @@ async fn stand_in() -> StandIn {
                 asked.lock().unwrap().push(request.clone());
                 if !request.contains("watch=1") {
                     let items = items.lock().unwrap().join(",");
-                    let body =
-                        format!(r#"{{"metadata":{{"resourceVersion":"7"}},"items":[{items}]}}"#);
+                    let more = if endless.load(Ordering::Relaxed) {
+                        "x"
+                    } else {
+                        ""
+                    };
+                    let body = format!(
+                        r#"{{"metadata":{{"resourceVersion":"7","continue":"{more}"}},"items":[{items}]}}"#
+                    );
                     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
                     stream
                         .write_all(format!("{head}{body}").as_bytes())
@@ -189,4 +200,27 @@ async fn pods_are_listed_and_followed() {
     let gone = r#"{"type":"ERROR","object":{"kind":"Status","code":410,"message":"too old resource version"}}"#;
     api.events.send(gone.to_owned()).unwrap();
     until(&mut watch, &["10.0.0.5:8000"]).await;
+}
+
+/// It is given up, and asked again after a while.
+#[tokio::test]
+async fn a_list_without_an_end_is_no_list() {
+    let api = stand_in().await;
+    api.endless.store(true, Ordering::Relaxed);
+    let text = format!("discovery: [{{kubernetes: {{api: \"{}\"}}}}]", api.url);
+    let _watch = Watch::start(&Loader::new().parse("t", &text).unwrap());
+    let rounds = || {
+        let asked = api.asked.lock().unwrap();
+        let first = asked
+            .iter()
+            .filter(|request| !request.contains("continue="));
+        (first.count(), asked.len())
+    };
+    for _ in 0..400 {
+        if rounds().0 >= 2 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("one list in so many pages: {:?}", rounds());
 }

@@ -214,7 +214,7 @@ fn probes_show_no_credentials_that_were_meant_for_others() {
     let config = Loader::new().environment(environment).parse(
         "t.yaml",
         "
-defaults: {auth: {token_file: shared}, headers: {X-Key: '${KEY}'}, interval: 5s, timeout: 2s}
+defaults: {auth: {token_file: shared}, headers: {X-Key: '${KEY}'}, tls: {ca_file: ca.pem, cert_file: ours.pem, key_file: ours.key}, interval: 5s, timeout: 2s}
 probe: {allow: 10.0.0.0/8, ports: [8000], hosts: '*.svc'}
 ",
     );
@@ -227,6 +227,10 @@ probe: {allow: 10.0.0.0/8, ports: [8000], hosts: '*.svc'}
         assert!(
             !options.contains("shared") && !options.contains("X-Key"),
             "{options}"
+        );
+        assert!(
+            options.contains("ca.pem") && !options.contains("ours"),
+            "a certificate of ours says who we are: {options}"
         );
         assert_eq!(
             (module.reading.interval, module.reading.timeout.as_secs()),
@@ -293,4 +297,55 @@ probe: {allow: ::1, modules: [{name: m, kind: vllm, tls: {ca_file: ca.pem}}]}
         options.contains(&*within("ca.pem").to_string_lossy()),
         "{options}"
     );
+}
+
+#[test]
+fn a_path_that_cannot_be_served_is_told_with_its_place() {
+    for path in [
+        "/probe", "/healthz", "/readyz", "/a{b", "/\\\"x", "/a?b", "//x", "x",
+    ] {
+        let text = format!("web:\n  telemetry_path: \"{path}\"\n");
+        let errors = load(Overlay::new(), &text).unwrap_err();
+        assert_eq!(errors.len(), 1, "{path}: {errors:?}");
+        assert!(errors[0].starts_with("t.yaml:2:19: "), "{errors:?}");
+        assert!(errors[0].ends_with("for instance /metrics"), "{errors:?}");
+    }
+    for path in ["/", "/metrics", "/a/b.c-d_e~f"] {
+        let config = load(Overlay::new(), &format!("web: {{telemetry_path: {path}}}")).unwrap();
+        assert_eq!(config.web.telemetry_path.as_deref(), Some(path));
+    }
+}
+
+/// Files are checked on other machines than they are for.
+#[test]
+fn no_file_but_the_configuration_is_read_when_it_is_checked() {
+    let text = "
+defaults: {tls: {ca_file: /not/here, cert_file: /not/there, key_file: /nowhere}}
+sources: [{kind: vllm, endpoint: 'https://a'}]
+probe: {allow: '::1'}
+discovery:
+  - {kind: vllm, files: /not/here.yaml}
+  - {kind: vllm, http: {url: 'https://a/sd', tls: {ca_file: /not/here}, auth: {token_file: /not/here}}}
+  - {kind: vllm, kubernetes: {api: 'https://a', tls: {ca_file: /not/here}}}
+";
+    let text = if cfg!(feature = "kubernetes") {
+        text.to_owned()
+    } else {
+        text.lines()
+            .filter(|line| !line.contains("kubernetes"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    load(Overlay::new(), &text).unwrap();
+}
+
+#[test]
+fn labels_that_are_not_known_yet_tell_sources_apart() {
+    let text = "
+sources:
+  - {kind: vllm, endpoint: 'a:1', labels: {n: '${ONE}'}}
+  - {kind: vllm, endpoint: 'a:1/x', labels: {n: '${TWO}'}}
+";
+    let loaded = Loader::new().unset_is_fine().parse("t.yaml", text);
+    assert_eq!(loaded.unwrap().sources.len(), 2);
 }

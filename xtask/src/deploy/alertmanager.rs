@@ -18,11 +18,18 @@ use crate::tools;
 
 /// Alerts that fire together, as `name label=value …`, and whether one of the others speaks for it.
 /// Pods are told apart by `instance` alone: beside each engine the exporter's target is `localhost:8000`.
-const TOGETHER: [(&str, bool); 33] = [
+const TOGETHER: [(&str, bool); 40] = [
     ("CriticalTTFT backend=vllm model_name=a", false),
     ("HighTTFT backend=vllm model_name=a", true),
     ("HighTTFTP95 backend=vllm model_name=a", true),
     ("HighTTFT backend=vllm model_name=b", false),
+    ("HighTTFT backend=vllm model_name=a role=decode", false),
+    ("HighTTFT backend=vllm model_name=a cluster=c", false),
+    ("InferenceQueueLengthHigh backend=vllm model_name=a", false),
+    ("InferenceQueueBuildingUp backend=vllm model_name=a", true),
+    ("InferenceQueueBuildingUp backend=vllm model_name=b", false),
+    ("InferenceQueueCritical backend=vllm model_name=b cluster=c", false),
+    ("InferenceQueueLengthHigh backend=vllm model_name=b cluster=c", true),
     (
         "QueueDepthCritical backend=vllm model_name=a target=t instance=pod-1",
         false,

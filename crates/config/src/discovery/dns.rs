@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
@@ -9,6 +10,8 @@ use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfi
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{RData, RecordType};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::Discovered;
@@ -29,6 +32,16 @@ pub struct DnsSd {
     scheme: Option<String>,
     path: Option<String>,
 }
+
+/// A name and a kind of record, by their numbers.
+type Question = (usize, usize);
+
+/// The label that says which name was looked up.
+const NAME: &str = "__meta_dns_name";
+
+/// Most questions at once, and most answers that make one list.
+const AT_ONCE: usize = 64;
+const ANSWERS_MAX: usize = 1024;
 
 const REFRESH: Duration = Duration::from_secs(30);
 
@@ -57,42 +70,68 @@ impl DnsSd {
         }
     }
 
-    /// Looks up, for ever.
-    pub(crate) async fn follow(&self, mut publish: impl FnMut(Vec<Discovered>)) {
-        let mut known: BTreeMap<(usize, usize), Vec<Discovered>> = BTreeMap::new();
-        let mut said: BTreeMap<(usize, usize), Said> = BTreeMap::new();
+    /// Looks up, for ever, beginning with what was found before. Each name has its own pace: one that is
+    /// silent holds up no other.
+    pub(crate) async fn follow(
+        self: Arc<Self>,
+        before: Vec<Discovered>,
+        mut publish: impl FnMut(Vec<Discovered>),
+    ) {
+        let mut known = self.by_question(before);
+        if !known.is_empty() {
+            publish(known.values().flatten().cloned().collect());
+        }
+        let mut tasks = JoinSet::new();
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        let at_once = Arc::new(Semaphore::new(AT_ONCE));
+        for at in 0..self.names.len() {
+            for of in 0..self.records.len() {
+                let (own, sender) = (Arc::clone(&self), sender.clone());
+                let at_once = Arc::clone(&at_once);
+                tasks.spawn(async move { own.ask((at, of), &at_once, &sender).await });
+            }
+        }
+        let mut answers = Vec::new();
+        while receiver.recv_many(&mut answers, ANSWERS_MAX).await > 0 {
+            known.extend(answers.drain(..));
+            publish(known.values().flatten().cloned().collect());
+        }
+    }
+
+    /// Asks one question again and again.
+    async fn ask(
+        &self,
+        question: Question,
+        at_once: &Semaphore,
+        sender: &mpsc::UnboundedSender<(Question, Vec<Discovered>)>,
+    ) {
+        let (Some(name), Some(record)) = (self.names.get(question.0), self.records.get(question.1))
+        else {
+            return;
+        };
+        let mut said = Said::default();
         loop {
-            let begin = Instant::now();
-            let mut next = begin + self.refresh;
-            match self.resolver() {
-                Err(error) => {
-                    if said.entry((0, 0)).or_default().is_news(&error.to_string()) {
-                        tracing::warn!(%error, "the machine's name servers are not known");
+            let Ok(place) = at_once.acquire().await else {
+                return;
+            };
+            let mut next = Instant::now() + self.refresh;
+            let answer = match self.resolver() {
+                Ok(resolver) => self.look_up(&resolver, name, *record).await,
+                Err(error) => Err(error),
+            };
+            drop(place);
+            match answer {
+                Ok((found, until)) => {
+                    next = next.min(until);
+                    if said.is_over() {
+                        tracing::info!(name, %record, "the name can be looked up again");
                     }
+                    // Whoever listened may be gone.
+                    _ = sender.send((question, found));
                 }
-                Ok(resolver) => {
-                    for (at, name) in self.names.iter().enumerate() {
-                        for (of, record) in self.records.iter().enumerate() {
-                            let said = said.entry((at, of)).or_default();
-                            match self.look_up(&resolver, name, *record).await {
-                                Ok((found, until)) => {
-                                    next = next.min(until);
-                                    if said.is_over() {
-                                        tracing::info!(name, %record, "the name can be looked up again");
-                                    }
-                                    known.insert((at, of), found);
-                                }
-                                Err(error) => {
-                                    if said.is_news(&error.to_string()) {
-                                        tracing::warn!(name, %record, %error, "a name cannot be looked up; its last answer stays");
-                                    }
-                                }
-                            }
-                        }
-                    }
-                    // Before the first answer of any name there is nothing to say.
-                    if !known.is_empty() {
-                        publish(known.values().flatten().cloned().collect());
+                Err(error) => {
+                    if said.is_news(&error.to_string()) {
+                        tracing::warn!(name, %record, %error, "a name cannot be looked up; its last answer stays");
                     }
                 }
             }
@@ -100,7 +139,34 @@ impl DnsSd {
         }
     }
 
-    /// Made for each round: the machine's name servers may be others by then, and nothing is to be
+    /// What was found before, as answers to the questions that found it.
+    fn by_question(&self, before: Vec<Discovered>) -> BTreeMap<Question, Vec<Discovered>> {
+        let mut known: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for found in before {
+            let name = found.get(NAME);
+            let at = self.names.iter().position(|one| Some(one) == name);
+            let address = found.get("__address__").map(|text| text.parse());
+            let record = match address {
+                Some(Ok(SocketAddr::V4(_))) => RecordType::A,
+                Some(Ok(SocketAddr::V6(_))) => RecordType::AAAA,
+                _ => RecordType::SRV,
+            };
+            // Services may have addresses for names.
+            let of = match self.records {
+                [_] => Some(0),
+                several => several.iter().position(|one| *one == record),
+            };
+            if let (Some(at), Some(of)) = (at, of) {
+                let all = known.entry((at, of)).or_default();
+                if !all.contains(&found) {
+                    all.push(found);
+                }
+            }
+        }
+        known
+    }
+
+    /// Made for each question: the machine's name servers may be others by then, and nothing is to be
     /// remembered in between.
     fn resolver(&self) -> Result<TokioResolver, NetError> {
         let mut builder = match self.server {
@@ -162,7 +228,7 @@ impl DnsSd {
             };
             let mut found = Discovered::new();
             found.insert("__address__".to_owned(), address);
-            found.insert("__meta_dns_name".to_owned(), name.to_owned());
+            found.insert(NAME.to_owned(), name.to_owned());
             if let Some((host, port)) = service {
                 found.insert("__meta_dns_srv_record_target".to_owned(), host);
                 found.insert("__meta_dns_srv_record_port".to_owned(), port.to_string());

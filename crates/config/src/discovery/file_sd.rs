@@ -66,16 +66,43 @@ fn identity(_: &fs::Metadata) -> Option<(u64, u64)> {
 #[derive(Debug, Default)]
 pub(crate) struct Files {
     known: BTreeMap<PathBuf, Known>,
+    /// Of files.
     faults: BTreeMap<PathBuf, Said>,
+    /// Of patterns, which may be called as a file is.
+    pattern_faults: BTreeMap<PathBuf, Said>,
 }
+
+/// The label that says which file a target is from.
+const PATH: &str = "__meta_filepath";
 
 #[derive(Debug)]
 struct Known {
+    /// None before the file was looked at.
     stamp: Option<Stamp>,
+    /// Of the last good content.
     targets: Vec<Discovered>,
+    /// What is wrong with the content that has this stamp.
+    fault: Option<String>,
 }
 
 impl Files {
+    /// As if these targets were what the files said last; they say themselves from which they are.
+    pub(crate) fn that_said(targets: impl IntoIterator<Item = Discovered>) -> Self {
+        let mut files = Self::default();
+        for mut found in targets {
+            let Some(path) = found.remove(PATH) else {
+                continue;
+            };
+            let known = files.known.entry(path.into()).or_insert_with(|| Known {
+                stamp: None,
+                targets: Vec::new(),
+                fault: None,
+            });
+            known.targets.push(found);
+        }
+        files
+    }
+
     /// Looks at all files, reads those that changed, and says whether anything is other than before.
     /// Blocks on the file system.
     pub(crate) fn look(&mut self, sd: &FileSd) -> bool {
@@ -84,11 +111,20 @@ impl Files {
         for pattern in &sd.patterns {
             match matching(pattern) {
                 Ok(paths) => {
-                    self.over(pattern);
+                    if self
+                        .pattern_faults
+                        .get_mut(pattern)
+                        .is_some_and(Said::is_over)
+                    {
+                        tracing::info!(files = %pattern.display(), "target files can be looked at again");
+                    }
                     present.extend(paths);
                 }
                 Err(error) => {
-                    self.fault(pattern, &format!("cannot be looked at: {error}"));
+                    let said = self.pattern_faults.entry(pattern.clone()).or_default();
+                    if said.is_news(&error.to_string()) {
+                        tracing::warn!(files = %pattern.display(), %error, "target files cannot be looked at; what they said last stays");
+                    }
                     // A folder that cannot be read now says nothing about its files.
                     let folder = pattern.parent();
                     present.extend(
@@ -104,6 +140,7 @@ impl Files {
         present.dedup();
         let before = self.known.len();
         self.known.retain(|path, _| present.contains(path));
+        self.faults.retain(|path, _| present.contains(path));
         changed |= self.known.len() != before;
         for path in present {
             changed |= self.look_at(&path);
@@ -119,11 +156,14 @@ impl Files {
                 return false;
             }
         };
-        let known = self.known.get_mut(path);
-        if known
-            .as_ref()
-            .is_some_and(|known| known.stamp.as_ref() == Some(&stamp))
-        {
+        let last = self.known.get(path);
+        if let Some(known) = last.filter(|known| known.stamp.as_ref() == Some(&stamp)) {
+            // Not read again, but told of again while it lasts.
+            if let Some(what) = known.fault.clone() {
+                self.fault(path, &what);
+            } else {
+                self.over(path);
+            }
             return false;
         }
         match read(path) {
@@ -138,22 +178,25 @@ impl Files {
                     Known {
                         stamp: Some(stamp),
                         targets,
+                        fault: None,
                     },
                 );
                 is_new
             }
-            Err(what) => {
-                // The stamp is remembered: a file that stays broken is not read again.
-                match known {
-                    Some(known) => known.stamp = Some(stamp),
-                    None => {
-                        let nothing = Known {
-                            stamp: Some(stamp),
-                            targets: Vec::new(),
-                        };
-                        self.known.insert(path.to_owned(), nothing);
-                    }
-                }
+            Err(unusable) => {
+                // The stamp is remembered: a file that stays broken is not read again. What kept us from
+                // reading it may end without a trace on the file.
+                let (stamp, what) = match unusable {
+                    Unusable::Broken(what) => (Some(stamp), what),
+                    Unusable::Unread(error) => (None, format!("cannot be read: {error}")),
+                };
+                let targets = self.known.remove(path).map(|known| known.targets);
+                let known = Known {
+                    stamp,
+                    targets: targets.unwrap_or_default(),
+                    fault: Some(what.clone()),
+                };
+                self.known.insert(path.to_owned(), known);
                 self.fault(path, &what);
                 false
             }
@@ -182,10 +225,7 @@ impl Files {
         let all = self.known.iter().flat_map(|(path, known)| {
             known.targets.iter().map(move |found| {
                 let mut found = found.clone();
-                found.insert(
-                    "__meta_filepath".to_owned(),
-                    path.to_string_lossy().into_owned(),
-                );
+                found.insert(PATH.to_owned(), path.to_string_lossy().into_owned());
                 found
             })
         });
@@ -193,25 +233,36 @@ impl Files {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<Discovered>, String> {
-    let meta = fs::metadata(path).map_err(|error| format!("cannot be read: {error}"))?;
+/// Why a file says nothing.
+enum Unusable {
+    /// Its content is wrong.
+    Broken(String),
+    /// It could not be read.
+    Unread(io::Error),
+}
+
+fn read(path: &Path) -> Result<Vec<Discovered>, Unusable> {
+    let meta = fs::metadata(path).map_err(Unusable::Unread)?;
+    let broken = |what: String| Err(Unusable::Broken(what));
     if !meta.is_file() {
-        return Err("is no regular file".to_owned());
+        return broken("is no regular file".to_owned());
     }
     if meta.len() > list::BYTES_MAX as u64 {
-        return Err(format!("is larger than {} bytes", list::BYTES_MAX));
+        return broken(format!("is larger than {} bytes", list::BYTES_MAX));
     }
-    let bytes = fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let bytes = fs::read(path).map_err(Unusable::Unread)?;
     let is_json = path
         .extension()
         .is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
     let targets = if is_json {
         list::from_json(&bytes)
     } else {
-        let text = String::from_utf8(bytes).map_err(|_| "is no UTF-8".to_owned())?;
-        list::from_yaml(&text)
+        match String::from_utf8(bytes) {
+            Ok(text) => list::from_yaml(&text),
+            Err(_) => return broken("is no UTF-8".to_owned()),
+        }
     };
-    targets.map_err(|flaw| flaw.to_string())
+    targets.map_err(|flaw| Unusable::Broken(flaw.to_string()))
 }
 
 /// The paths that a pattern means, in order. A path without `*` means itself, there or not.
@@ -269,6 +320,9 @@ fn is_like(name: &str, pattern: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::super::said::tests::Heard;
     use super::*;
 
     fn addresses(files: &Files) -> Vec<String> {
@@ -317,6 +371,47 @@ mod tests {
         fs::remove_file(&b).unwrap();
         assert!(files.look(&sd));
         assert_eq!(addresses(&files), ["a:1", "a:3"]);
+    }
+
+    /// Said once, though looked at each second; again while it lasts; and over when it is.
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_stays_broken_is_told_of_every_five_minutes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.yaml");
+        fs::write(&path, "- targets: [a:1\n").unwrap();
+        let sd = FileSd::new(&[&path]);
+        let mut files = Files::default();
+        let heard = Heard::default();
+        let _listening = tracing::subscriber::set_default(heard.clone());
+        for (pause, warned) in [(0, 1), (1, 1), (1, 1), (299, 2), (1, 2)] {
+            tokio::time::advance(Duration::from_secs(pause)).await;
+            assert!(!files.look(&sd));
+            assert_eq!(heard.said("cannot be used"), warned);
+        }
+        assert_eq!(heard.said("can be used again"), 0);
+        fs::write(&path, "- targets: [a:1]\n").unwrap();
+        assert!(files.look(&sd));
+        assert_eq!(heard.said("can be used again"), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_could_not_be_read_is_tried_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.yaml");
+        fs::write(&path, "- targets: [a:1]\n").unwrap();
+        let sd = FileSd::new(&[&path]);
+        let mut files = Files::default();
+        files.known.insert(
+            path,
+            Known {
+                stamp: None,
+                targets: Vec::new(),
+                fault: Some("cannot be read".to_owned()),
+            },
+        );
+        assert!(files.look(&sd));
+        assert_eq!(addresses(&files), ["a:1"]);
     }
 
     #[cfg(unix)]

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use tokenpath_scrape::{Client, ClientOptions, Endpoint, Page, SetupError};
+use tokenpath_core::in_full;
+use tokenpath_scrape::{Client, ClientOptions, Endpoint, Page};
 use tokio::time::Instant;
 
 use super::{Discovered, list};
@@ -10,25 +11,31 @@ use super::{Discovered, list};
 /// A URL that answers with a JSON list of target groups.
 #[derive(Debug)]
 pub struct HttpSd {
-    client: Client,
+    endpoint: Endpoint,
+    options: ClientOptions,
     refresh: Duration,
+}
+
+/// What asks, once the files that it needs could be read.
+#[derive(Debug, Default)]
+pub(crate) struct Asking {
+    client: Option<Client>,
+    page: Page,
 }
 
 /// Longest time for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 impl HttpSd {
-    pub(crate) fn new(
-        endpoint: Endpoint,
-        mut options: ClientOptions,
-        refresh: Duration,
-    ) -> Result<Self, SetupError> {
+    /// Reads nothing yet: a configuration is checked on other machines than it is for.
+    pub(crate) fn new(endpoint: Endpoint, mut options: ClientOptions, refresh: Duration) -> Self {
         options.accept = "application/json".into();
         options.body_limit = list::BYTES_MAX;
-        Ok(Self {
-            client: Client::new(endpoint, options)?,
+        Self {
+            endpoint,
+            options,
             refresh,
-        })
+        }
     }
 
     /// How often to ask.
@@ -37,11 +44,19 @@ impl HttpSd {
     }
 
     /// Asks once.
-    pub(crate) async fn ask(&self, page: &mut Page) -> Result<Vec<Discovered>, String> {
+    pub(crate) async fn ask(&self, with: &mut Asking) -> Result<Vec<Discovered>, String> {
+        let Asking { client, page } = with;
+        let client = match client {
+            Some(client) => client,
+            None => {
+                let made = Client::new(self.endpoint.clone(), self.options.clone());
+                client.insert(made.map_err(|error| in_full(&error))?)
+            }
+        };
         let deadline = Instant::now() + TIMEOUT;
-        let fetched = self.client.get(page, deadline).await;
-        fetched.map_err(|error| tokenpath_core::in_full(&error))?;
-        let url = self.client.endpoint().to_string();
+        let fetched = client.get(page, deadline).await;
+        fetched.map_err(|error| in_full(&error))?;
+        let url = self.endpoint.to_string();
         let mut found = list::from_json(page.bytes()).map_err(|flaw| flaw.to_string())?;
         for found in &mut found {
             found.insert("__meta_url".to_owned(), url.clone());
@@ -51,6 +66,6 @@ impl HttpSd {
 
     /// What is asked, for messages.
     pub(crate) fn url(&self) -> String {
-        self.client.endpoint().to_string()
+        self.endpoint.to_string()
     }
 }

@@ -36,6 +36,8 @@ const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// Pods on one page of a list.
 const PAGE: u32 = 500;
+/// Pages of a list: more pods than a cluster is made for.
+const PAGES_MAX: usize = 600;
 /// Bytes of one page of a list, and of one event.
 const PAGE_BYTES: usize = 64 << 20;
 const EVENT_BYTES: usize = 4 << 20;
@@ -76,14 +78,7 @@ impl KubernetesSd {
         let (sender, mut receiver) = mpsc::unbounded_channel();
         let paths = self.paths();
         for (at, path) in paths.iter().enumerate() {
-            let client = match self.client(path) {
-                Ok(client) => client,
-                Err(error) => {
-                    tracing::error!(error, "pods cannot be found");
-                    // Setting it up again would not change it.
-                    return std::future::pending().await;
-                }
-            };
+            let client = self.client_in_the_end(path).await;
             let pods = Pods {
                 client,
                 selector: self.selector.as_deref().map(encoded),
@@ -103,6 +98,21 @@ impl KubernetesSd {
                 let all = (0..paths.len()).filter_map(|at| known.get(&at)).flatten();
                 publish(all.filter_map(|pod| self.found(pod)).collect());
             }
+        }
+    }
+
+    /// Tried again where it cannot be set up: its certificate may be there later.
+    async fn client_in_the_end(&self, path: &str) -> Client {
+        let mut said = Said::default();
+        loop {
+            let error = match self.client(path) {
+                Ok(client) => return client,
+                Err(error) => error,
+            };
+            if said.is_news(&error) {
+                tracing::error!(error, "pods cannot be found");
+            }
+            sleep(PAUSES[1]).await;
         }
     }
 
@@ -286,7 +296,7 @@ impl Pods {
     async fn list(&mut self) -> Result<(), String> {
         let mut known = BTreeMap::new();
         let mut rest = String::new();
-        loop {
+        for _ in 0..PAGES_MAX {
             let query = self.query(&format!("limit={PAGE}{rest}"));
             let deadline = Instant::now() + LIST_TIMEOUT;
             let mut page = Vec::new();
@@ -308,11 +318,13 @@ impl Pods {
             self.version = list.metadata.resource_version;
             match list.metadata.next.filter(|next| !next.is_empty()) {
                 Some(next) => rest = format!("&continue={}", encoded(&next)),
-                None => break,
+                None => {
+                    self.known = known;
+                    return Ok(());
+                }
             }
         }
-        self.known = known;
-        Ok(())
+        Err(format!("a list of pods has more than {PAGES_MAX} pages"))
     }
 
     /// Watches from the list on, and again from where a watch ended; returns why a new list is

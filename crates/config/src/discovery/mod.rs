@@ -27,7 +27,7 @@ pub use http_sd::HttpSd;
 #[cfg(feature = "kubernetes")]
 pub use kubernetes::KubernetesSd;
 pub use shard::Shard;
-pub(crate) use target::Condition;
+pub(crate) use target::{Condition, Identity, UNKNOWN};
 pub use target::{Discovered, Mapping, Target, TargetKey};
 pub use watch::{Watch, known_targets};
 
@@ -45,6 +45,8 @@ pub struct Discovery {
     pub reading: Arc<Reading>,
     /// Equal for providers that ask the same.
     pub(crate) fingerprint: u64,
+    /// Equal for those whose answers to the same question are the same.
+    pub(crate) kin: u64,
 }
 
 /// What finds targets.

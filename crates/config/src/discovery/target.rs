@@ -24,9 +24,33 @@ pub struct Target {
     pub labels: LabelSet,
     /// How it is read.
     pub reading: Arc<Reading>,
-    /// The whole URL: what makes two targets the same. May hold a secret in its query.
+    /// Whether the configuration names it, and no provider found it.
+    pub named: bool,
+    /// The whole URL as it was understood: what makes two targets the same, however they are written.
+    /// May hold a secret in its query.
     text: Arc<str>,
 }
+
+/// What a target is on the page: two that have the same would be one there, with the series of both.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Identity {
+    kind: Box<str>,
+    target: Box<str>,
+    labels: LabelSet,
+}
+
+impl Identity {
+    pub(crate) fn of(kind: Option<&str>, endpoint: &Endpoint, labels: &LabelSet) -> Self {
+        Self {
+            kind: kind.unwrap_or(UNKNOWN).into(),
+            target: endpoint.target().into(),
+            labels: labels.clone(),
+        }
+    }
+}
+
+/// The kind of a target on the page as long as that is not known.
+pub(crate) const UNKNOWN: &str = "unknown";
 
 /// What makes a target the same as before: kind, URL, labels and how it is read.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -41,17 +65,36 @@ impl Target {
     pub(crate) fn new(
         kind: Option<Arc<str>>,
         endpoint: Endpoint,
-        text: Arc<str>,
+        text: &str,
         labels: LabelSet,
         reading: Arc<Reading>,
     ) -> Self {
         Self {
             kind,
+            text: understood(&endpoint, text).into(),
             endpoint,
             labels,
             reading,
-            text,
+            named: false,
         }
+    }
+
+    pub(crate) fn named(mut self) -> Self {
+        self.named = true;
+        self
+    }
+
+    /// What it is on the page, where it is of this kind.
+    pub(crate) fn identity(&self, kind: Option<&str>) -> Identity {
+        Identity::of(kind, &self.endpoint, &self.all_labels())
+    }
+
+    /// The labels of its series, its own over those of its reading.
+    pub(crate) fn all_labels(&self) -> LabelSet {
+        if self.labels.is_empty() {
+            return self.reading.labels.clone();
+        }
+        LabelSet::new(self.reading.labels.iter().chain(self.labels.iter()))
     }
 
     /// What makes it the same as before.
@@ -65,9 +108,26 @@ impl Target {
         }
     }
 
-    /// The text that decides on its shard.
+    /// The whole URL, shared.
+    pub(crate) const fn url(&self) -> &Arc<str> {
+        &self.text
+    }
+
+    /// The URL, which decides on its shard.
     pub(crate) fn text(&self) -> &str {
         &self.text
+    }
+}
+
+/// The URL as it was understood, its query as it was written: that an endpoint does not show.
+fn understood(endpoint: &Endpoint, text: &str) -> String {
+    let shown = endpoint.to_string();
+    match (shown.split_once('?'), text.split_once('?')) {
+        (Some((url, _)), Some((_, query))) => {
+            let query = query.split('#').next().unwrap_or_default();
+            format!("{url}?{}", query.trim_end())
+        }
+        _ => shown,
     }
 }
 
@@ -136,7 +196,7 @@ impl Mapping {
         Ok(Some(Target::new(
             kind,
             endpoint,
-            text.into(),
+            &text,
             self.labels(found),
             Arc::clone(reading),
         )))

@@ -1,36 +1,49 @@
 //! All providers of a configuration, followed at the same time; one list of targets.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use tokenpath_core::LabelSet;
-use tokenpath_scrape::Page;
+use tokenpath_scrape::Endpoint;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
 
 use super::file_sd::Files;
+use super::http_sd::Asking;
 use super::said::Said;
-use super::{Discovered, Discovery, FileSd, HttpSd, Provider, Shard, Target};
+use super::{Discovered, Discovery, FileSd, HttpSd, Identity, Provider, Shard, Target, TargetKey};
 use crate::config::Config;
 
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How long the first answers are waited for where a configuration follows another one.
+/// How long the first answers are waited for: at start those of target files; where a configuration
+/// follows another one, what was read before goes on for this time.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Follows the providers of one configuration until it is dropped.
 #[derive(Debug)]
 pub struct Watch {
     targets: watch::Receiver<Arc<[Target]>>,
-    /// What each provider found last, by what it asks: the next configuration begins with it.
-    found: Vec<(u64, Found)>,
+    /// The next configuration begins with what was found.
+    providers: Vec<Followed>,
     /// Ends the tasks when dropped.
     _tasks: JoinSet<()>,
+}
+
+/// A provider that is followed.
+#[derive(Debug)]
+struct Followed {
+    /// Of what it asks.
+    fingerprint: u64,
+    /// Of the same without names.
+    kin: u64,
+    found: Found,
 }
 
 /// What one provider found last; none before its first answer.
@@ -38,48 +51,62 @@ type Found = watch::Receiver<Option<Arc<[Discovered]>>>;
 type Publish = watch::Sender<Option<Arc<[Discovered]>>>;
 
 impl Watch {
-    /// Starts to follow. Files are read before this returns, so that the first list has their
-    /// targets; it does not wait for others. Needs a tokio runtime.
+    /// Starts to follow. The first list has what target files say; it does not wait for others. Needs
+    /// a tokio runtime.
     #[must_use]
     pub fn start(config: &Config) -> Self {
-        Self::begin(config, &[], None)
+        Self::begin(config, None)
     }
 
-    /// Starts to follow another configuration, of the same exporter. A provider that was followed
-    /// before begins with what it found last; the first list waits, for ten seconds at most, for
-    /// the answers of the others: a target that is in both is not lost in between.
+    /// Starts to follow another configuration, of the same exporter, and has its first list at once.
+    /// A provider that was followed before begins with what it found last. As long as there is one
+    /// that has found nothing yet, for ten seconds at most, what was read before stays on the list: a
+    /// target that is in both configurations is not lost in between.
     #[must_use]
     pub fn succeed(&self, config: &Config) -> Self {
-        Self::begin(config, &self.found, Some(Instant::now() + PATIENCE))
+        Self::begin(config, Some(self))
     }
 
-    fn begin(config: &Config, before: &[(u64, Found)], wait: Option<Instant>) -> Self {
+    fn begin(config: &Config, before: Option<&Self>) -> Self {
         let mut tasks = JoinSet::new();
-        let mut found = Vec::with_capacity(config.discovery.len());
+        let mut followed = Vec::with_capacity(config.discovery.len());
+        let earlier = before.map_or(&[][..], |before| &before.providers);
         for discovery in &config.discovery {
-            let known = before
+            let known = earlier
                 .iter()
-                .find(|(fingerprint, _)| *fingerprint == discovery.fingerprint);
-            let seed = known.and_then(|(_, found)| found.borrow().clone());
+                .find(|earlier| earlier.fingerprint == discovery.fingerprint);
+            let seed = known.and_then(|known| known.found.borrow().clone());
             let publish = watch::Sender::new(seed);
-            found.push((discovery.fingerprint, publish.subscribe()));
-            follow(discovery, publish, &mut tasks);
+            followed.push(Followed {
+                fingerprint: discovery.fingerprint,
+                kin: discovery.kin,
+                found: publish.subscribe(),
+            });
+            let kin = earlier
+                .iter()
+                .filter(|earlier| earlier.kin == discovery.kin);
+            let said = kin.filter_map(|earlier| earlier.found.borrow().clone());
+            let said: Vec<_> = said.flat_map(|found| found.to_vec()).collect();
+            follow(discovery, said, publish, &mut tasks);
         }
-        let providers = config.discovery.iter().cloned().zip(&found);
+        let providers = config.discovery.iter().cloned().zip(&followed);
+        let carried = before.map(|before| Arc::clone(&before.targets.borrow()));
         let join = Join {
             known: known_targets(config),
             providers: providers
-                .map(|(discovery, (_, found))| Mapped::new(discovery, found.clone()))
+                .map(|(discovery, followed)| Mapped::new(discovery, followed.found.clone()))
                 .collect(),
+            carried: carried.as_deref().unwrap_or_default().to_vec(),
             shard: config.shard,
             limit: config.limits.targets,
             refused: 0,
+            doubles: Said::default(),
         };
         let (sender, targets) = watch::channel(Arc::from([]));
-        tasks.spawn(join.run(wait, sender));
+        tasks.spawn(join.run(before.is_none(), sender));
         Self {
             targets,
-            found,
+            providers: followed,
             _tasks: tasks,
         }
     }
@@ -101,10 +128,11 @@ pub fn known_targets(config: &Config) -> Vec<Target> {
         Target::new(
             source.kind.clone(),
             source.endpoint.clone(),
-            Arc::clone(&source.text),
+            &source.text,
             LabelSet::default(),
             Arc::clone(&source.reading),
         )
+        .named()
     });
     targets.collect()
 }
@@ -113,9 +141,12 @@ pub fn known_targets(config: &Config) -> Vec<Target> {
 struct Join {
     known: Vec<Target>,
     providers: Vec<Mapped>,
+    /// What was read before, as long as a provider has found nothing yet.
+    carried: Vec<Target>,
     shard: Option<Shard>,
     limit: usize,
     refused: usize,
+    doubles: Said,
 }
 
 /// A provider, and what is read of what it found last.
@@ -127,20 +158,37 @@ struct Mapped {
 }
 
 impl Join {
-    async fn run(mut self, wait: Option<Instant>, sender: watch::Sender<Arc<[Target]>>) {
+    async fn run(mut self, is_start: bool, sender: watch::Sender<Arc<[Target]>>) {
+        let deadline = Instant::now() + PATIENCE;
         for provider in &mut self.providers {
-            if let Some(deadline) = wait {
-                // No answer in time: what others found must not wait longer.
+            if is_start && matches!(provider.discovery.provider, Provider::Files(_)) {
+                // A folder that hangs: what others found must not wait longer.
                 _ = timeout_at(deadline, provider.found.wait_for(Option::is_some)).await;
             }
             provider.map();
         }
+        let mut last: Option<Vec<TargetKey>> = None;
         loop {
-            let targets = self.join();
-            if sender.send(targets).is_err() {
-                return;
+            let waits = self.providers.iter().any(Mapped::is_silent);
+            if !waits || Instant::now() >= deadline {
+                self.carried.clear();
             }
-            self.any_changed().await;
+            let targets = self.join();
+            let keys: Vec<_> = targets.iter().map(Target::key).collect();
+            if last.as_ref() != Some(&keys) {
+                if sender.send(targets).is_err() {
+                    return;
+                }
+                last = Some(keys);
+            }
+            if self.carried.is_empty() {
+                self.any_changed().await;
+            } else {
+                tokio::select! {
+                    () = self.any_changed() => {}
+                    () = sleep_until(deadline) => {}
+                }
+            }
         }
     }
 
@@ -175,23 +223,23 @@ impl Join {
         .await;
     }
 
-    /// One list, in the order of the file; what is there twice is there once.
+    /// One list, in the order of the file, in which nothing is twice. Each shard knows of all, so that
+    /// what is left out is left out by all of them.
     fn join(&mut self) -> Arc<[Target]> {
-        let mut seen = HashSet::new();
-        let mut refused = 0;
-        let mut all: Vec<Target> = Vec::new();
+        let mut list = List::default();
         let found = self.providers.iter().flat_map(|provider| &provider.targets);
         for target in self.known.iter().chain(found) {
-            let ours = self.shard.is_none_or(|shard| shard.owns(target.text()));
-            if !ours || !seen.insert(target.key()) {
-                continue;
-            }
-            if all.len() < self.limit {
-                all.push(target.clone());
-            } else {
-                refused += 1;
-            }
+            list.add(target);
         }
+        self.tell(&list);
+        let shard = self.shard;
+        let is_ours = |target: &Target| shard.is_none_or(|shard| shard.owns(target.text()));
+        let ours = list.targets.iter().filter(|target| is_ours(target)).count();
+        let refused = ours.saturating_sub(self.limit);
+        list.carry_on(&self.carried);
+        let mut all = list.targets;
+        all.retain(is_ours);
+        all.truncate(self.limit);
         if refused != self.refused && refused > 0 {
             let limit = self.limit;
             tracing::error!(
@@ -203,6 +251,93 @@ impl Join {
         self.refused = refused;
         all.into()
     }
+
+    fn tell(&mut self, list: &List) {
+        let Some((first, second)) = &list.double else {
+            self.doubles.is_over();
+            return;
+        };
+        let (doubles, first, second) = (list.doubles, first.to_string(), second.to_string());
+        if self.doubles.is_news(&format!("{doubles} {first} {second}")) {
+            tracing::warn!(
+                url = second,
+                first,
+                doubles,
+                "targets would have the same series as others, and are not read: the same kind, host, port \
+                 and labels; map a label that tells them apart"
+            );
+        }
+    }
+}
+
+/// Targets of which no two are the same on the page.
+#[derive(Default)]
+struct List {
+    targets: Vec<Target>,
+    identities: HashMap<Identity, usize>,
+    /// By URL and labels.
+    pages: HashMap<(Arc<str>, LabelSet), usize>,
+    /// How many were left out for having the series of others, and the first of them.
+    doubles: usize,
+    double: Option<(Endpoint, Endpoint)>,
+}
+
+impl List {
+    /// Adds one, unless it is there already. Whoever names a target first says how it is read.
+    fn add(&mut self, target: &Target) {
+        let page = (Arc::clone(target.url()), target.all_labels());
+        let same = self.pages.get(&page).copied();
+        if let Some(first) = same.and_then(|at| self.targets.get(at)) {
+            if target.kind.is_none() || first.kind == target.kind {
+                return;
+            }
+            if first.kind.is_none() {
+                return self.tell_kind(same.unwrap_or_default(), target);
+            }
+        }
+        let at = self.targets.len();
+        match self
+            .identities
+            .entry(target.identity(target.kind.as_deref()))
+        {
+            Entry::Vacant(place) => {
+                place.insert(at);
+                self.pages.entry(page).or_insert(at);
+                self.targets.push(target.clone());
+            }
+            Entry::Occupied(first) => {
+                self.doubles += 1;
+                let first = self.targets.get(*first.get());
+                let both = first.map(|first| (first.endpoint.clone(), target.endpoint.clone()));
+                self.double = self.double.take().or(both);
+            }
+        }
+    }
+
+    /// The kind of a target that is there, said by another mention of it.
+    fn tell_kind(&mut self, at: usize, other: &Target) {
+        let identity = other.identity(other.kind.as_deref());
+        let Some(target) = self.targets.get_mut(at) else {
+            return;
+        };
+        if let Entry::Vacant(place) = self.identities.entry(identity) {
+            place.insert(at);
+            self.identities.remove(&target.identity(None));
+            target.kind.clone_from(&other.kind);
+        }
+    }
+
+    /// Adds what was read before, but for what is read in another way now.
+    fn carry_on(&mut self, carried: &[Target]) {
+        let urls: HashSet<_> = self
+            .targets
+            .iter()
+            .map(|one| Arc::clone(one.url()))
+            .collect();
+        for target in carried.iter().filter(|one| !urls.contains(one.url())) {
+            self.add(target);
+        }
+    }
 }
 
 impl Mapped {
@@ -213,6 +348,11 @@ impl Mapped {
             targets: Vec::new(),
             said: Said::default(),
         }
+    }
+
+    /// Whether it has found nothing yet, which is not the same as that there is nothing.
+    fn is_silent(&self) -> bool {
+        self.found.borrow().is_none()
     }
 
     fn map(&mut self) {
@@ -248,13 +388,12 @@ impl Mapped {
     }
 }
 
-fn follow(discovery: &Discovery, publish: Publish, tasks: &mut JoinSet<()>) {
+/// `said` is what was found before, whichever entry meant it: a file is the same under another pattern.
+fn follow(discovery: &Discovery, said: Vec<Discovered>, publish: Publish, tasks: &mut JoinSet<()>) {
     match &discovery.provider {
         Provider::Files(sd) => {
-            let mut files = Files::default();
-            files.look(sd);
-            publish.send_replace(Some(files.targets().into()));
-            tasks.spawn(follow_files(sd.clone(), files, publish));
+            let known = Files::that_said(said);
+            tasks.spawn(follow_files(sd.clone(), known, publish));
         }
         Provider::Http(sd) => {
             tasks.spawn(follow_http(Arc::clone(sd), publish));
@@ -262,7 +401,7 @@ fn follow(discovery: &Discovery, publish: Publish, tasks: &mut JoinSet<()>) {
         #[cfg(feature = "dns")]
         Provider::Dns(sd) => {
             let sd = Arc::clone(sd);
-            tasks.spawn(async move { sd.follow(|found| send(&publish, found)).await });
+            tasks.spawn(async move { sd.follow(said, |found| send(&publish, found)).await });
         }
         #[cfg(feature = "kubernetes")]
         Provider::Kubernetes(sd) => {
@@ -286,19 +425,21 @@ fn send(publish: &Publish, found: Vec<Discovered>) {
 async fn follow_files(sd: FileSd, mut files: Files, publish: Publish) {
     let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut is_first = true;
     loop {
         ticks.tick().await;
         let sd = sd.clone();
         // A folder on the network may hang: that must hold up this task alone.
         let look = tokio::task::spawn_blocking(move || {
             let changed = files.look(&sd);
-            let targets = changed.then(|| files.targets());
+            let targets = (changed || is_first).then(|| files.targets());
             (files, targets)
         });
         let Ok((looked, targets)) = look.await else {
             return;
         };
         files = looked;
+        is_first = false;
         if let Some(targets) = targets {
             send(&publish, targets);
         }
@@ -306,13 +447,13 @@ async fn follow_files(sd: FileSd, mut files: Files, publish: Publish) {
 }
 
 async fn follow_http(sd: Arc<HttpSd>, publish: Publish) {
-    let mut page = Page::new();
+    let mut asking = Asking::default();
     let mut said = Said::default();
     let mut ticks = interval(sd.refresh());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        match sd.ask(&mut page).await {
+        match sd.ask(&mut asking).await {
             Ok(found) => {
                 if said.is_over() {
                     tracing::info!(url = sd.url(), "the answer with targets can be used again");

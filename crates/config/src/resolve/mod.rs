@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokenpath_core::{Desc, LabelSet};
+use tokenpath_core::Desc;
 
 use crate::Flaw;
 use crate::config::{Config, Gpu, GpuBound, Limits, Log, RollUp, Tenants, Web};
@@ -228,9 +228,4 @@ fn relative_to(folder: &Path, file: &mut raw::File) {
             auth(&mut kubernetes.auth);
         }
     }
-}
-
-/// Labels of a reading, for telling sources apart.
-pub(super) fn labels_of(reading: &raw::Reading) -> LabelSet {
-    crate::reading::label_set(&reading.labels)
 }

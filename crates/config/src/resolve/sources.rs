@@ -6,11 +6,12 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokenpath_scrape::Endpoint;
 use tokenpath_scrape::server::{AllowList, Network};
 
-use super::{Resolver, labels_of};
+use super::Resolver;
 use crate::config::{Probe, ProbeModule, Source, Tenants};
-use crate::discovery::{Condition, Discovery, FileSd, HttpSd, Mapping, Provider};
+use crate::discovery::{Condition, Discovery, FileSd, HttpSd, Identity, Mapping, Provider};
 use crate::leaf;
 use crate::nearest::nearest;
 use crate::raw;
@@ -24,7 +25,7 @@ impl Resolver<'_> {
         tenants: &Tenants,
     ) -> Vec<Source> {
         let mut sources = Vec::new();
-        let mut seen: HashMap<_, String> = HashMap::new();
+        let mut seen: HashMap<Identity, (String, String)> = HashMap::new();
         for (index, raw) in file.sources.iter().enumerate() {
             let pointer = format!("/sources/{index}");
             let kind = raw.kind.as_deref();
@@ -41,27 +42,15 @@ impl Resolver<'_> {
             let all =
                 one.chain(several.map(|(at, text)| (format!("{pointer}/endpoints/{at}"), text)));
             for (at, text) in all {
-                let Ok(endpoint) = text.parse::<tokenpath_scrape::Endpoint>() else {
+                let Ok(endpoint) = text.parse::<Endpoint>() else {
                     continue;
                 };
-                let key = (
-                    raw.kind.clone(),
-                    endpoint.to_string(),
-                    text.contains('?').then(|| text.clone()),
-                    labels_of(&merged),
-                );
-                if let Some(first) = seen.get(&key) {
-                    let first = match self.places.of(first) {
-                        place if place.is_beside_the_file() => String::new(),
-                        place => format!(", first at {place}"),
-                    };
-                    let what = format!(
-                        "{endpoint} is read already{first}; give one of them another label where both are meant",
-                    );
-                    self.flaw(&at, what);
+                let identity = Identity::of(kind, &endpoint, &reading.labels);
+                if let Some((url, first)) = seen.get(&identity) {
+                    self.double(&endpoint, url, kind, first, &at);
                     continue;
                 }
-                seen.insert(key, at);
+                seen.insert(identity, (endpoint.to_string(), at));
                 sources.push(Source {
                     kind: raw.kind.as_deref().map(Into::into),
                     endpoint,
@@ -71,6 +60,49 @@ impl Resolver<'_> {
             }
         }
         sources
+    }
+
+    /// Two sources whose series would be the same: the page cannot tell them apart.
+    fn double(
+        &mut self,
+        endpoint: &Endpoint,
+        url: &str,
+        kind: Option<&str>,
+        first: &str,
+        at: &str,
+    ) {
+        let place = self.places.of(first);
+        let beside = place.is_beside_the_file();
+        // What is in a query is not shown: both may look the same and be two.
+        let what = if endpoint.to_string() == url && !url.contains('?') {
+            let first = if beside {
+                String::new()
+            } else {
+                format!(", first at {place}")
+            };
+            format!(
+                "{endpoint} is read already{first}; give one of them another label where both are meant"
+            )
+        } else {
+            let first = if beside {
+                String::new()
+            } else {
+                format!(" at {place}")
+            };
+            let (both, or) = match kind {
+                Some(kind) => (format!("both are `{kind}`"), ""),
+                None => (
+                    "of neither the kind is said, both are".to_owned(),
+                    ", or say their kinds",
+                ),
+            };
+            let target = endpoint.target();
+            format!(
+                "{endpoint} would have the same series as {url}{first}: {both} at {target} with the same labels; \
+                 give one of them another label{or}"
+            )
+        };
+        self.flaw(at, what);
     }
 
     fn kind(&mut self, kind: Option<&str>, kinds: &[Box<str>], pointer: &str) {
@@ -136,6 +168,7 @@ impl Resolver<'_> {
             let Some(provider) = self.provider(raw, &pointer) else {
                 continue;
             };
+            let (fingerprint, kin) = fingerprints(raw);
             all.push(Discovery {
                 provider,
                 mapping: Mapping {
@@ -146,7 +179,8 @@ impl Resolver<'_> {
                     drop: conditions(&raw.drop),
                 },
                 reading: Arc::new(Reading::of(&merged, kind, tenants)),
-                fingerprint: fingerprint(raw),
+                fingerprint,
+                kin,
             });
         }
         all
@@ -160,13 +194,8 @@ impl Resolver<'_> {
             let endpoint = http.url.parse().ok()?;
             let options = client(http.auth.as_ref(), http.tls.as_ref());
             let refresh = http.refresh.unwrap_or(Duration::from_secs(60));
-            return match HttpSd::new(endpoint, options, refresh) {
-                Ok(provider) => Some(Provider::Http(Arc::new(provider))),
-                Err(error) => {
-                    self.flaw(&format!("{pointer}/http"), error.to_string());
-                    None
-                }
-            };
+            let provider = HttpSd::new(endpoint, options, refresh);
+            return Some(Provider::Http(Arc::new(provider)));
         }
         if let Some(dns) = &raw.dns {
             return self.dns(dns, pointer);
@@ -254,8 +283,15 @@ impl Resolver<'_> {
             modules.push(module(&raw.name, kind, &merged, tenants));
         }
         if modules.is_empty() {
-            // Whoever asks chooses the target: it is shown no credentials that were meant for others.
+            // Whoever asks chooses the target: it is shown no credentials that were meant for others, and
+            // no certificate either.
+            let tls = file.defaults.tls.clone().map(|tls| raw::Tls {
+                cert_file: None,
+                key_file: None,
+                ..tls
+            });
             let open = raw::Reading {
+                tls,
                 auth: None,
                 headers: raw::Labels::new(),
                 ..file.defaults.clone()
@@ -286,11 +322,30 @@ fn module(name: &str, kind: &str, reading: &raw::Reading, tenants: &Tenants) -> 
     }
 }
 
-/// Of what a provider asks, whatever becomes of the answer.
-fn fingerprint(raw: &raw::Discovery) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (&raw.files, &raw.http, &raw.dns, &raw.kubernetes).hash(&mut hasher);
-    hasher.finish()
+/// Of what a provider asks, however and whatever becomes of the answer: of all of it, and without the
+/// names that are asked for one by one.
+fn fingerprints(raw: &raw::Discovery) -> (u64, u64) {
+    let asks = |names: bool| {
+        let mut hasher = DefaultHasher::new();
+        raw.files.is_empty().hash(&mut hasher);
+        names.then_some(&raw.files).hash(&mut hasher);
+        raw.http.as_ref().map(|http| &http.url).hash(&mut hasher);
+        let dns = raw.dns.clone().map(|mut dns| {
+            dns.refresh = None;
+            if !names {
+                dns.names.clear();
+            }
+            dns
+        });
+        dns.hash(&mut hasher);
+        let kubernetes = raw.kubernetes.clone().map(|mut kubernetes| {
+            (kubernetes.tls, kubernetes.auth) = (None, None);
+            kubernetes
+        });
+        kubernetes.hash(&mut hasher);
+        hasher.finish()
+    };
+    (asks(true), asks(false))
 }
 
 fn conditions(raw: &[raw::Condition]) -> Vec<Condition> {

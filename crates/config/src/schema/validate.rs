@@ -271,6 +271,8 @@ impl Validator<'_> {
         let expanded = if leaf.expands {
             match expand::expand(text, self.variables) {
                 Ok(Some(expanded)) => expanded,
+                // Labels tell sources apart, whatever their values will be.
+                Ok(None) if std::ptr::eq(leaf, &crate::leaf::LABEL_VALUE) => text.to_owned(),
                 Ok(None) => return None,
                 Err(what) => return self.flaw(place, format!("`{key}`: {what}")),
             }

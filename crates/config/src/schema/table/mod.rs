@@ -93,7 +93,7 @@ static WEB: Record = Record {
         ),
         field(
             "telemetry_path",
-            Text(&leaf::URL_PATH),
+            Text(&leaf::TELEMETRY_PATH),
             "Path of the metrics page; /metrics by default.",
         ),
         field(
