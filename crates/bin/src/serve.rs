@@ -83,7 +83,7 @@ impl Arguments {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut flags = Overlay::new();
     arguments.say(&mut flags);
-    let told = flags.over(configure::environment(None));
+    let told = flags.over(configure::environment(None)?);
     export(told, None, arguments.config.as_deref(), LISTEN)
 }
 
@@ -110,7 +110,7 @@ impl OneKind {
         if let Some(endpoint) = self.usual {
             usual.endpoints("the usual endpoint", self.kind, [endpoint]);
         }
-        let environment = configure::environment(Some(self.kind));
+        let environment = configure::environment(Some(self.kind))?;
         let told = flags.over(environment).over(usual);
         export(told, Some(self.kind), None, self.listen)
     }
@@ -135,7 +135,7 @@ fn export(
     if nothing {
         tracing::warn!("the configuration names nothing to read");
     }
-    runtime()?.block_on(async {
+    block_on(async {
         let exporter = Arc::new(Exporter::new());
         let hup = hangups(file.is_some())?;
         let probes = Arc::new(Probes::default());
@@ -154,7 +154,7 @@ fn export(
         serving.until(stop).await;
         following.abort();
         Ok(())
-    })
+    })?
 }
 
 /// Each SIGHUP, where there is a file to read again; else the signal keeps its usual meaning.
@@ -172,14 +172,20 @@ fn hangups(file: bool) -> Result<mpsc::Receiver<()>, Failure> {
     Ok(receive)
 }
 
-/// The runtime of the binaries: two threads, so that a page that takes long to encode does not hold
-/// up the readings.
-pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
+/// Runs a command to its end, on the runtime of the binaries: two threads, so that a page that takes
+/// long to encode does not hold up the readings.
+///
+/// What still runs then is left behind: the lookup of a name cannot be ended, and is not worth waiting
+/// for.
+pub(crate) fn block_on<T>(command: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(Failure::runtime)
+        .map_err(Failure::runtime)?;
+    let result = runtime.block_on(command);
+    runtime.shutdown_background();
+    Ok(result)
 }
 
 /// Ends at SIGTERM or SIGINT.
@@ -274,5 +280,30 @@ impl Serving {
 
     pub(crate) async fn until(self, stop: impl Future<Output = ()>) {
         self.server.serve(self.listeners, stop).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn a_lookup_that_hangs_does_not_hold_up_the_end() {
+        let begin = Instant::now();
+        let ended = block_on(async {
+            let hanging = tokio::task::spawn_blocking(|| {
+                std::thread::sleep(Duration::from_secs(5));
+            });
+            drop(hanging);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        });
+        assert!(ended.is_ok());
+        assert!(
+            begin.elapsed() < Duration::from_secs(2),
+            "{:?}",
+            begin.elapsed()
+        );
     }
 }
