@@ -18,7 +18,7 @@ use http_body_util::Full;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use tokenpath_core::BoxSource;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use crate::instance::{self, Instance};
@@ -146,7 +146,8 @@ impl PageError {
 pub struct ServiceOptions {
     /// Where the metrics are; `/metrics`. It begins with a slash.
     pub telemetry_path: String,
-    /// Scrapes at once; 40. More get a 503.
+    /// Scrapes at once; 40. More get a 503. With [`Server`](super::Server) one counts until the peer has
+    /// taken its page: so many pages are held in memory at most.
     pub scrapes_max: usize,
     /// The longest time a page may take, also where the scraper says nothing; 10 s.
     pub timeout_max: Duration,
@@ -220,8 +221,13 @@ pub struct MetricsService<P> {
 struct Inner<P> {
     provider: P,
     options: ServiceOptions,
-    scrapes: Semaphore,
+    scrapes: Arc<Semaphore>,
 }
+
+/// The place of an answer among those that may be in memory at once, as an extension of it: whoever
+/// sends the answer holds it until it is sent.
+#[derive(Clone)]
+pub(super) struct Place(#[expect(dead_code, reason = "held, not used")] Arc<OwnedSemaphorePermit>);
 
 impl<P> Clone for MetricsService<P> {
     fn clone(&self) -> Self {
@@ -269,7 +275,7 @@ impl<P: PageProvider> MetricsService<P> {
             inner: Arc::new(Inner {
                 provider,
                 options,
-                scrapes,
+                scrapes: Arc::new(scrapes),
             }),
             probes: None,
         })
@@ -349,8 +355,7 @@ impl<P: PageProvider> MetricsService<P> {
             options,
             scrapes,
         } = &*self.inner;
-        // Given back with the page, before it is sent: how fast a scraper reads is its own affair.
-        let Ok(_permit) = scrapes.try_acquire() else {
+        let Ok(permit) = Arc::clone(scrapes).try_acquire_owned() else {
             return overloaded("too many scrapes at once\n");
         };
         let (format, content_type) = ServedFormat::negotiate_type(headers);
@@ -358,7 +363,7 @@ impl<P: PageProvider> MetricsService<P> {
         let page = provider.page(PageRequest { format, deadline });
         // Half of the offset is for a provider that is late, half for the way back.
         match timeout_at(deadline + options.timeout_offset / 2, caught(page)).await {
-            Ok(page) => self.answer(page, content_type, headers),
+            Ok(page) => holding(permit, self.answer(page, content_type, headers)),
             Err(_) => overloaded("the page was not complete in time\n"),
         }
     }
@@ -384,12 +389,12 @@ impl<P: PageProvider> MetricsService<P> {
         // A task of its own that holds the permit: whoever asks and hangs up again and again gets no
         // more readings at once than one who waits.
         let probing = tokio::spawn(async move {
-            let _permit = permit;
             let (source, options) = probe.source(request.deadline).await?;
-            Ok(caught(inner.provider.probe(source, options, request)).await)
+            let page = caught(inner.provider.probe(source, options, request)).await;
+            Ok((page, permit))
         });
         match timeout_at(request.deadline + options.timeout_offset / 2, probing).await {
-            Ok(Ok(Ok(page))) => self.answer(page, content_type, headers),
+            Ok(Ok(Ok((page, permit)))) => holding(permit, self.answer(page, content_type, headers)),
             Ok(Ok(Err(refusal))) => refused(refusal),
             Ok(Err(_)) => self.answer(None, content_type, headers),
             Err(_) => overloaded("the page was not complete in time\n"),
@@ -493,6 +498,14 @@ fn gzip(page: &[u8]) -> Bytes {
     // Writing to a vector does not fail.
     let _ = encoder.write_all(page);
     encoder.finish().unwrap_or_default().into()
+}
+
+fn holding(
+    permit: OwnedSemaphorePermit,
+    mut answer: Response<Full<Bytes>>,
+) -> Response<Full<Bytes>> {
+    answer.extensions_mut().insert(Place(Arc::new(permit)));
+    answer
 }
 
 fn refused(Refusal { status, message }: Refusal) -> Response<Full<Bytes>> {
