@@ -3,10 +3,11 @@
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use clap::Args;
-use tokenpath_config::{Config, Follower, Overlay};
+use tokenpath_config::{Config, Equip, Follower, Overlay};
 use tokenpath_scrape::runner::Exporter;
 use tokenpath_scrape::server::{
     ListenAddress, MetricsService, Probes, Server, ServerOptions, ServiceOptions, bind,
@@ -139,7 +140,12 @@ fn export(
         let exporter = Arc::new(Exporter::new());
         let hup = hangups(file.is_some())?;
         let probes = Arc::new(Probes::default());
-        let equip = equip(&exporter, &probes, kind);
+        let service = Arc::new(OnceLock::new());
+        let equip = reloading(
+            equip(&exporter, &probes, kind),
+            &config,
+            Arc::clone(&service),
+        );
         let (follower, change) = Follower::start(Arc::clone(&exporter), &config, file, equip).await;
         if !change.refused.is_empty() {
             let refused = change.refused.into_iter();
@@ -148,6 +154,7 @@ fn export(
             ));
         }
         let serving = Serving::bind(exporter, probes, &config, listen).await?;
+        _ = service.set(serving.service.clone());
         let stop = stop_signal()?;
         // Of its own: a list of thousands of targets must not hold up who asks meanwhile.
         let following = tokio::spawn(follower.run(hup));
@@ -155,6 +162,37 @@ fn export(
         following.abort();
         Ok(())
     })?
+}
+
+/// Takes over what a configuration that is read again says of how pages are served, and tells what it
+/// says in vain.
+fn reloading(
+    equip: Arc<Equip>,
+    begun: &Config,
+    service: Arc<OnceLock<MetricsService<Arc<Exporter>>>>,
+) -> Arc<Equip> {
+    let fixed = |config: &Config| {
+        let (web, log) = (&config.web, &config.log);
+        [
+            ("web.listen", format!("{:?}", web.listen)),
+            ("web.telemetry_path", format!("{:?}", web.telemetry_path)),
+            ("web.max_requests", format!("{:?}", web.max_requests)),
+            ("log.level", format!("{:?}", log.level)),
+            ("log.format", format!("{:?}", log.format)),
+        ]
+    };
+    let begun = fixed(begun);
+    Arc::new(move |config: &Config| {
+        if let Some(service) = service.get() {
+            service.set_timeout_max(timeout_max(config));
+        }
+        for ((key, begun), (_, now)) in begun.iter().zip(fixed(config)) {
+            if *begun != now {
+                tracing::warn!(key, "a reload does not change this key: start anew for it");
+            }
+        }
+        equip(config)
+    })
 }
 
 /// Each SIGHUP, where there is a file to read again; else the signal keeps its usual meaning.
@@ -204,12 +242,17 @@ pub(crate) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
     })
 }
 
-/// How pages are served. A page waits as long as its slowest target may take.
-fn service(config: &Config) -> ServiceOptions {
-    let defaults = ServiceOptions::default();
+/// A page waits as long as its slowest target may take.
+fn timeout_max(config: &Config) -> Duration {
     let sources = config.sources.iter().map(|source| &source.reading);
     let found = config.discovery.iter().map(|discovery| &discovery.reading);
     let readings = sources.chain(found).map(|reading| reading.timeout);
+    readings.fold(config.defaults.timeout, std::cmp::max)
+}
+
+/// How pages are served.
+fn service(config: &Config) -> ServiceOptions {
+    let defaults = ServiceOptions::default();
     ServiceOptions {
         telemetry_path: config
             .web
@@ -217,7 +260,7 @@ fn service(config: &Config) -> ServiceOptions {
             .clone()
             .unwrap_or(defaults.telemetry_path),
         scrapes_max: config.web.max_requests.unwrap_or(defaults.scrapes_max),
-        timeout_max: readings.fold(config.defaults.timeout, std::cmp::max),
+        timeout_max: timeout_max(config),
         ..ServiceOptions::default()
     }
 }
@@ -225,6 +268,8 @@ fn service(config: &Config) -> ServiceOptions {
 /// An exporter on its listeners.
 pub(crate) struct Serving {
     server: Server<Arc<Exporter>>,
+    /// What the server answers with.
+    service: MetricsService<Arc<Exporter>>,
     listeners: Vec<tokio::net::TcpListener>,
     /// The first address, as a client on this machine would name it.
     pub(crate) url: String,
@@ -272,7 +317,8 @@ impl Serving {
             format!("http://{host}:{}{path}", address.port())
         });
         Ok(Self {
-            server: Server::new(service, ServerOptions::default()),
+            server: Server::new(service.clone(), ServerOptions::default()),
+            service,
             listeners,
             url,
         })
@@ -285,7 +331,7 @@ impl Serving {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use super::*;
 

@@ -375,6 +375,9 @@ impl Client {
         progress: &Progress,
     ) -> Result<Outcome, Failure> {
         let answer = answer.map_err(Failure::head)?;
+        if matches!(answer.status().as_u16(), 300 | 304..=306) {
+            return Err(Failure::no_redirect(answer.status()));
+        }
         if answer.status().is_redirection() {
             let to = self.redirected(url, &answer)?;
             return Ok(Outcome::Redirect(answer.status(), to));
