@@ -4,9 +4,11 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 fn tokenpath(arguments: &[&str]) -> Command {
@@ -92,6 +94,35 @@ impl Drop for Running {
     }
 }
 
+/// What a program logs, as it does so.
+struct Logged(mpsc::Receiver<String>);
+
+impl Logged {
+    fn by(program: &mut Running) -> Self {
+        let log = BufReader::new(program.0.stderr.take().unwrap());
+        let (send, receive) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in log.lines() {
+                _ = send.send(line.unwrap());
+            }
+        });
+        Self(receive)
+    }
+
+    /// Waits for a line that has this text, and not for ever.
+    fn line_with(&self, text: &str) -> String {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = self.0.recv_timeout(left);
+            let line = line.unwrap_or_else(|error| panic!("`{text}` was not logged: {error}"));
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+}
+
 #[test]
 fn a_demo_that_nobody_reads_goes_on() {
     let full = || Stdio::from(File::options().write(true).open("/dev/full").unwrap());
@@ -104,12 +135,7 @@ fn a_demo_that_nobody_reads_goes_on() {
             .spawn()
             .unwrap(),
     );
-    let log = BufReader::new(demo.0.stderr.take().unwrap());
-    assert!(
-        log.lines()
-            .any(|line| line.unwrap().contains("serving metrics")),
-        "it ended before it served"
-    );
+    Logged::by(&mut demo).line_with("serving metrics");
     // Its introduction follows at once.
     std::thread::sleep(Duration::from_millis(300));
     assert!(demo.0.try_wait().unwrap().is_none(), "it ended");
@@ -127,4 +153,52 @@ fn an_error_that_nobody_reads_keeps_its_code() {
         let status = tokenpath(arguments).stderr(full).status().unwrap();
         assert_eq!(status.code(), Some(2), "{arguments:?}");
     }
+}
+
+/// How long a page of this address takes.
+fn page_takes(address: &str) -> Duration {
+    let begin = Instant::now();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let request = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    stream.write_all(request).unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).unwrap();
+    assert!(page.contains("tokenpath_source_up{"), "{page}");
+    begin.elapsed()
+}
+
+#[test]
+fn a_longer_time_for_targets_is_taken_over_by_a_reload_and_what_is_not_is_told() {
+    // It takes connections, and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = std::env::temp_dir().join(format!("tokenpath-manners-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("tokenpath.yaml");
+    let write = |timeout: &str, web: &str| {
+        let endpoint = silent.local_addr().unwrap();
+        let text = format!(
+            "defaults: {{timeout: {timeout}}}\n{web}\nsources:\n- {{kind: vllm, endpoint: 'http://{endpoint}'}}\n"
+        );
+        std::fs::write(&file, text).unwrap();
+    };
+    write("400ms", "");
+    let mut command = tokenpath(&["serve", "--web.listen-address=127.0.0.1:0", "--config"]);
+    let started = command.arg(&file).stderr(Stdio::piped()).spawn().unwrap();
+    let mut serve = Running(started);
+    let log = Logged::by(&mut serve);
+    let line = log.line_with("serving metrics");
+    let (_, address) = line.split_once("address=").unwrap();
+    let address = address.split(' ').next().unwrap();
+    let takes = page_takes(address);
+    assert!(takes < Duration::from_secs(2), "{takes:?}");
+    write("3s", "web: {max_requests: 7}");
+    log.line_with("web.max_requests");
+    let begin = Instant::now();
+    while page_takes(address) < Duration::from_secs(2) {
+        assert!(begin.elapsed() < Duration::from_secs(10), "not taken over");
+    }
+    _ = std::fs::remove_dir_all(folder);
 }
