@@ -293,7 +293,7 @@ async fn a_page_that_gives_a_source_up_knows_what_it_waited_for() {
         PageSource::new(silent.url().parse().unwrap(), catalogue(), options(false)).unwrap();
     let mut exporter = Exporter::new();
     exporter.add(BoxSource::new(source), SourceOptions::new());
-    let deadline = Instant::now() + Duration::from_millis(500);
+    let deadline = Instant::now() + Duration::from_secs(1);
     let page = exporter.page(Format::Text004, deadline).await;
     let page = String::from_utf8(page).unwrap();
     assert!(page.contains("reason=\"timeout\""), "{page}");
