@@ -1,6 +1,7 @@
 //! The configuration of a program: its flags over the environment over a file, with the names that
 //! this build knows.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use tokenpath_config::{Config, ConfigError, ConfigFile, Loader, Overlay, Vocabulary};
@@ -21,15 +22,38 @@ pub fn vocabulary(kind: Option<&str>) -> Vocabulary {
 }
 
 /// What the environment says to a program that reads one kind, or all.
-#[must_use]
-pub fn environment(kind: Option<&str>) -> Overlay {
+///
+/// # Errors
+///
+/// Where a variable that is looked at is no text, with exit code 2.
+pub fn environment(kind: Option<&str>) -> Result<Overlay, Failure> {
+    told(kind, |name| std::env::var_os(name))
+}
+
+fn told(
+    kind: Option<&str>,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<Overlay, Failure> {
     let own = kind.map(|kind| format!("{}_ENDPOINT", kind.to_uppercase()));
     let wanted = |name: &&str| match &own {
         Some(own) => !name.ends_with("_ENDPOINT") || name == own,
         None => true,
     };
-    let names = Overlay::variables().filter(wanted);
-    Overlay::from_environment(names.filter_map(|name| Some((name, std::env::var(name).ok()?))))
+    let (mut said, mut wrong) = (Vec::new(), Vec::new());
+    for name in Overlay::variables().filter(wanted) {
+        match variable(name).map(OsString::into_string) {
+            Some(Ok(text)) => said.push((name, text)),
+            Some(Err(_)) => wrong.push(format!(
+                "{name}: the value of this variable is not UTF-8 text; set it anew, or unset it"
+            )),
+            None => {}
+        }
+    }
+    if wrong.is_empty() {
+        Ok(Overlay::from_environment(said))
+    } else {
+        Err(Failure::usages(wrong))
+    }
 }
 
 /// The configuration, and its file where there is one.

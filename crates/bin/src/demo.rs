@@ -1,6 +1,7 @@
 //! `tokenpath demo`: the digital twin and the exporter in one process; nothing else is needed.
 
 use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -63,10 +64,12 @@ pub struct Arguments {
     /// Where everything random in the simulation comes from.
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Twin")]
     seed: u64,
-    /// Seconds that pass in the simulation for each real one.
+    /// Seconds that pass in the simulation for each real one, at most 1000. With 0 time stands still,
+    /// and passes by `POST /debug/advance?seconds=N` at any of the simulated servers.
     #[arg(
         long,
         value_name = "FACTOR",
+        value_parser = speed,
         default_value_t = 1.0,
         help_heading = "Twin"
     )]
@@ -77,6 +80,16 @@ pub struct Arguments {
     port: u16,
     #[command(flatten)]
     common: Common,
+}
+
+/// A larger factor only makes the simulation fall behind.
+const SPEED_MAX: f64 = 1000.0;
+
+fn speed(text: &str) -> Result<f64, String> {
+    let speed = text.parse::<f64>().ok();
+    speed
+        .filter(|speed| (0.0..=SPEED_MAX).contains(speed))
+        .ok_or_else(|| format!("it is a number from 0 to {SPEED_MAX}; for instance 10"))
 }
 
 fn release(name: &str) -> Result<Release, String> {
@@ -109,7 +122,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     // What is wrong with the arguments is said before anything is simulated.
     let config = loader.parse("the arguments", "").map_err(refused)?;
     logging::start(&config.log);
-    serve::runtime()?.block_on(async {
+    serve::block_on(async {
         let config = world(arguments);
         let token = config
             .gateway
@@ -148,10 +161,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         exporter.change(&[], [(gpus.source(), gpu_options(&config, &labels))]);
         tokio::spawn(tick(Arc::downgrade(&running), gpus));
         let serving = Serving::bind(exporter, probes, &config, LISTEN).await?;
-        println!("{}", introduction(&serving.url, &running));
+        // Where nobody reads it, the demo is shown all the same.
+        _ = writeln!(io::stdout(), "{}", introduction(&serving.url, &running));
         serving.until(serve::stop_signal()?).await;
         Ok(())
-    })
+    })?
 }
 
 /// What is simulated.

@@ -207,8 +207,7 @@ fn page(place: &str) -> Result<Vec<u8>, Failure> {
         .map_err(|error: tokenpath_scrape::EndpointError| named(&error))?;
     let client = Client::new(endpoint, ClientOptions::default()).map_err(|error| named(&error))?;
     let mut page = Page::new();
-    serve::runtime()?
-        .block_on(client.get(&mut page, tokio::time::Instant::now() + PAGE_TIMEOUT))
+    serve::block_on(client.get(&mut page, tokio::time::Instant::now() + PAGE_TIMEOUT))?
         .map_err(|error| named(&tokenpath_core::in_full(&error)))?;
     Ok(page.bytes().to_vec())
 }

@@ -1,6 +1,9 @@
 //! Log output, in the manner of Prometheus's exporters: on standard error, logfmt or JSON.
 
+use std::ffi::OsStr;
+
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use tokenpath_config::{Log, Overlay};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -10,12 +13,12 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Log")]
 pub struct LogArguments {
-    /// The least severe messages to log; info by default.
+    /// The least severe messages to log; info by default. Environment: LOG_LEVEL.
     #[arg(
         long = "log.level",
         value_name = "LEVEL",
-        value_parser = ["trace", "debug", "info", "warn", "error"],
-        env = "LOG_LEVEL"
+        value_parser = PossibleValuesParser::new(LEVELS),
+        ignore_case = true
     )]
     level: Option<String>,
     /// How a log line is written; logfmt by default.
@@ -27,11 +30,17 @@ pub struct LogArguments {
     format: Option<String>,
 }
 
+const LEVELS: [&str; 5] = ["trace", "debug", "info", "warn", "error"];
+/// The variable that says the level where no flag does.
+const VARIABLE: &str = "LOG_LEVEL";
+
 impl LogArguments {
-    /// Says to a configuration what was said here.
+    /// Says to a configuration what was said here, and in the environment.
     pub fn say(&self, overlay: &mut Overlay) {
         if let Some(level) = &self.level {
-            overlay.set("--log.level", "log.level", level);
+            overlay.set("--log.level", "log.level", level.to_lowercase());
+        } else if let Some(level) = std::env::var_os(VARIABLE).as_deref().and_then(level) {
+            overlay.set(VARIABLE, "log.level", level);
         }
         if let Some(format) = &self.format {
             overlay.set("--log.format", "log.format", format);
@@ -39,7 +48,18 @@ impl LogArguments {
     }
 }
 
-/// Starts logging. Called once, by the binary.
+/// A level as programs of many kinds take it from this variable: in any case, `warning` for `warn`,
+/// and nothing where it is empty.
+fn level(said: &OsStr) -> Option<String> {
+    let said = said.to_string_lossy().trim().to_lowercase();
+    match said.as_str() {
+        "" => None,
+        "warning" => Some("warn".to_owned()),
+        _ => Some(said),
+    }
+}
+
+/// Starts logging. A line that cannot be written is lost. Called once, by the binary.
 pub fn start(log: &Log) {
     let level = match log.level.as_deref() {
         Some("trace") => LevelFilter::TRACE,
@@ -56,7 +76,8 @@ pub fn start(log: &Log) {
                     .json()
                     .flatten_event(true)
                     .with_target(false)
-                    .with_writer(std::io::stderr),
+                    .with_writer(std::io::stderr)
+                    .log_internal_errors(false),
             )
             .init(),
         _ => registry
@@ -65,7 +86,8 @@ pub fn start(log: &Log) {
                     .with_target(false)
                     .with_span_path(false)
                     .layer()
-                    .with_writer(std::io::stderr),
+                    .with_writer(std::io::stderr)
+                    .log_internal_errors(false),
             )
             .init(),
     }

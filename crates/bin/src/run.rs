@@ -1,7 +1,8 @@
 //! How a command ends: what it says on standard error, and with which code.
 
 use std::error::Error;
-use std::io;
+use std::fmt;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -55,7 +56,7 @@ pub fn arguments<A: Parser>(example: &str) -> A {
         }
         // Where it cannot be printed, there is nobody to tell.
         _ = error.print();
-        eprintln!("For instance: {example}");
+        complain(format_args!("For instance: {example}"));
         std::process::exit(2);
     })
 }
@@ -70,9 +71,14 @@ pub fn exit(result: Result<(), Failure>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     for cause in &failure.causes {
-        eprintln!("error: {}", in_full(&**cause));
+        complain(format_args!("error: {}", in_full(&**cause)));
     }
     ExitCode::from(failure.code)
+}
+
+/// A line on standard error. Where it cannot be written, there is nobody to tell.
+fn complain(line: fmt::Arguments<'_>) {
+    _ = writeln!(io::stderr().lock(), "{line}");
 }
 
 fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {

@@ -3,10 +3,11 @@
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use clap::Args;
-use tokenpath_config::{Config, Follower, Overlay};
+use tokenpath_config::{Config, Equip, Follower, Overlay};
 use tokenpath_scrape::runner::Exporter;
 use tokenpath_scrape::server::{
     ListenAddress, MetricsService, Probes, Server, ServerOptions, ServiceOptions, bind,
@@ -83,7 +84,7 @@ impl Arguments {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut flags = Overlay::new();
     arguments.say(&mut flags);
-    let told = flags.over(configure::environment(None));
+    let told = flags.over(configure::environment(None)?);
     export(told, None, arguments.config.as_deref(), LISTEN)
 }
 
@@ -110,7 +111,7 @@ impl OneKind {
         if let Some(endpoint) = self.usual {
             usual.endpoints("the usual endpoint", self.kind, [endpoint]);
         }
-        let environment = configure::environment(Some(self.kind));
+        let environment = configure::environment(Some(self.kind))?;
         let told = flags.over(environment).over(usual);
         export(told, Some(self.kind), None, self.listen)
     }
@@ -135,11 +136,16 @@ fn export(
     if nothing {
         tracing::warn!("the configuration names nothing to read");
     }
-    runtime()?.block_on(async {
+    block_on(async {
         let exporter = Arc::new(Exporter::new());
         let hup = hangups(file.is_some())?;
         let probes = Arc::new(Probes::default());
-        let equip = equip(&exporter, &probes, kind);
+        let service = Arc::new(OnceLock::new());
+        let equip = reloading(
+            equip(&exporter, &probes, kind),
+            &config,
+            Arc::clone(&service),
+        );
         let (follower, change) = Follower::start(Arc::clone(&exporter), &config, file, equip).await;
         if !change.refused.is_empty() {
             let refused = change.refused.into_iter();
@@ -148,12 +154,44 @@ fn export(
             ));
         }
         let serving = Serving::bind(exporter, probes, &config, listen).await?;
+        _ = service.set(serving.service.clone());
         let stop = stop_signal()?;
         // Of its own: a list of thousands of targets must not hold up who asks meanwhile.
         let following = tokio::spawn(follower.run(hup));
         serving.until(stop).await;
         following.abort();
         Ok(())
+    })?
+}
+
+/// Takes over what a configuration that is read again says of how pages are served, and tells what it
+/// says in vain.
+fn reloading(
+    equip: Arc<Equip>,
+    begun: &Config,
+    service: Arc<OnceLock<MetricsService<Arc<Exporter>>>>,
+) -> Arc<Equip> {
+    let fixed = |config: &Config| {
+        let (web, log) = (&config.web, &config.log);
+        [
+            ("web.listen", format!("{:?}", web.listen)),
+            ("web.telemetry_path", format!("{:?}", web.telemetry_path)),
+            ("web.max_requests", format!("{:?}", web.max_requests)),
+            ("log.level", format!("{:?}", log.level)),
+            ("log.format", format!("{:?}", log.format)),
+        ]
+    };
+    let begun = fixed(begun);
+    Arc::new(move |config: &Config| {
+        if let Some(service) = service.get() {
+            service.set_timeout_max(timeout_max(config));
+        }
+        for ((key, begun), (_, now)) in begun.iter().zip(fixed(config)) {
+            if *begun != now {
+                tracing::warn!(key, "a reload does not change this key: start anew for it");
+            }
+        }
+        equip(config)
     })
 }
 
@@ -172,14 +210,20 @@ fn hangups(file: bool) -> Result<mpsc::Receiver<()>, Failure> {
     Ok(receive)
 }
 
-/// The runtime of the binaries: two threads, so that a page that takes long to encode does not hold
-/// up the readings.
-pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
+/// Runs a command to its end, on the runtime of the binaries: two threads, so that a page that takes
+/// long to encode does not hold up the readings.
+///
+/// What still runs then is left behind: the lookup of a name cannot be ended, and is not worth waiting
+/// for.
+pub(crate) fn block_on<T>(command: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(Failure::runtime)
+        .map_err(Failure::runtime)?;
+    let result = runtime.block_on(command);
+    runtime.shutdown_background();
+    Ok(result)
 }
 
 /// Ends at SIGTERM or SIGINT.
@@ -198,12 +242,17 @@ pub(crate) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
     })
 }
 
-/// How pages are served. A page waits as long as its slowest target may take.
-fn service(config: &Config) -> ServiceOptions {
-    let defaults = ServiceOptions::default();
+/// A page waits as long as its slowest target may take.
+fn timeout_max(config: &Config) -> Duration {
     let sources = config.sources.iter().map(|source| &source.reading);
     let found = config.discovery.iter().map(|discovery| &discovery.reading);
     let readings = sources.chain(found).map(|reading| reading.timeout);
+    readings.fold(config.defaults.timeout, std::cmp::max)
+}
+
+/// How pages are served.
+fn service(config: &Config) -> ServiceOptions {
+    let defaults = ServiceOptions::default();
     ServiceOptions {
         telemetry_path: config
             .web
@@ -211,7 +260,7 @@ fn service(config: &Config) -> ServiceOptions {
             .clone()
             .unwrap_or(defaults.telemetry_path),
         scrapes_max: config.web.max_requests.unwrap_or(defaults.scrapes_max),
-        timeout_max: readings.fold(config.defaults.timeout, std::cmp::max),
+        timeout_max: timeout_max(config),
         ..ServiceOptions::default()
     }
 }
@@ -219,6 +268,8 @@ fn service(config: &Config) -> ServiceOptions {
 /// An exporter on its listeners.
 pub(crate) struct Serving {
     server: Server<Arc<Exporter>>,
+    /// What the server answers with.
+    service: MetricsService<Arc<Exporter>>,
     listeners: Vec<tokio::net::TcpListener>,
     /// The first address, as a client on this machine would name it.
     pub(crate) url: String,
@@ -266,7 +317,8 @@ impl Serving {
             format!("http://{host}:{}{path}", address.port())
         });
         Ok(Self {
-            server: Server::new(service, ServerOptions::default()),
+            server: Server::new(service.clone(), ServerOptions::default()),
+            service,
             listeners,
             url,
         })
@@ -274,5 +326,30 @@ impl Serving {
 
     pub(crate) async fn until(self, stop: impl Future<Output = ()>) {
         self.server.serve(self.listeners, stop).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn a_lookup_that_hangs_does_not_hold_up_the_end() {
+        let begin = Instant::now();
+        let ended = block_on(async {
+            let hanging = tokio::task::spawn_blocking(|| {
+                std::thread::sleep(Duration::from_secs(5));
+            });
+            drop(hanging);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        });
+        assert!(ended.is_ok());
+        assert!(
+            begin.elapsed() < Duration::from_secs(2),
+            "{:?}",
+            begin.elapsed()
+        );
     }
 }

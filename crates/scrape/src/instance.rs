@@ -10,6 +10,9 @@ use hyper::StatusCode;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use crate::client::Progress;
 
 /// The request header that carries the name.
 pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-tokenpath-instance");
@@ -18,7 +21,7 @@ pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-tokenpath-insta
 pub(crate) const LOOP: StatusCode = StatusCode::LOOP_DETECTED;
 
 tokio::task_local! {
-    static READER: Instance;
+    static READER: (Instance, Arc<Progress>);
 }
 
 /// The name of one exporter, as good as surely unique among all that run anywhere.
@@ -32,9 +35,13 @@ impl Instance {
         Self(RandomState::new().hash_one(NEXT.fetch_add(1, Ordering::Relaxed)))
     }
 
-    /// Runs a reading in the name of this exporter.
-    pub(crate) async fn reading<T>(self, reading: impl Future<Output = T>) -> T {
-        READER.scope(self, reading).await
+    /// Runs a reading in the name of this exporter. How far it comes is noted, for whoever gives it up.
+    pub(crate) async fn reading<T>(
+        self,
+        reading: impl Future<Output = T>,
+        progress: Arc<Progress>,
+    ) -> T {
+        READER.scope((self, progress), reading).await
     }
 
     /// Whether the request was made for a reading of this exporter.
@@ -47,5 +54,12 @@ impl Instance {
 
 /// The name to send along; none outside of a runner's reading.
 pub(crate) fn reader() -> Option<HeaderValue> {
-    READER.try_with(|reader| HeaderValue::from(reader.0)).ok()
+    READER
+        .try_with(|(reader, _)| HeaderValue::from(reader.0))
+        .ok()
+}
+
+/// Where a runner wants to know how far its reading has come.
+pub(crate) fn progress() -> Option<Arc<Progress>> {
+    READER.try_with(|(_, progress)| Arc::clone(progress)).ok()
 }

@@ -654,6 +654,12 @@ async fn tells_statuses_apart() {
         ("500 Internal Server Error", Reason::ServerError, "500"),
         ("503 Service Unavailable", Reason::ServerError, "503"),
         ("418 I'm a teapot", Reason::Http, "418"),
+        (
+            "304 Not Modified",
+            Reason::Http,
+            "304 Not Modified; nothing was cached",
+        ),
+        ("300 Multiple Choices", Reason::Http, "answered 300"),
     ] {
         let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 3\r\n\r\nbad");
         let error = answer_with(answer).await.unwrap_err();

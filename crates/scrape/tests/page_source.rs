@@ -281,3 +281,22 @@ async fn exemplars_go_from_a_source_that_is_asked_for_them_to_the_page() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_page_that_gives_a_source_up_knows_what_it_waited_for() {
+    let silent = FaultServer::start(|_, mut stream| async move {
+        read_request(&mut stream).await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let source =
+        PageSource::new(silent.url().parse().unwrap(), catalogue(), options(false)).unwrap();
+    let mut exporter = Exporter::new();
+    exporter.add(BoxSource::new(source), SourceOptions::new());
+    let deadline = Instant::now() + Duration::from_secs(1);
+    let page = exporter.page(Format::Text004, deadline).await;
+    let page = String::from_utf8(page).unwrap();
+    assert!(page.contains("reason=\"timeout\""), "{page}");
+    let error = &exporter.status()[0].error;
+    assert!(error.contains("connected, and no answer came"), "{error}");
+}

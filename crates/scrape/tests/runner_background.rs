@@ -150,6 +150,35 @@ async fn never_two_at_once_and_what_was_skipped_is_counted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reading_that_takes_its_whole_interval_does_not_cost_the_next_turn() {
+    let exporter = Exporter::new();
+    let (source, state) = counting("t", false);
+    state.takes_millis.store(3_600_000, Ordering::SeqCst);
+    exporter.change(&[], [(source, every(10))]);
+    sleep(Duration::from_secs(101)).await;
+    let reads = state.reads.load(Ordering::SeqCst);
+    assert!((10..=11).contains(&reads), "{reads}");
+    assert_eq!(value(&page(&exporter).await, SKIPPED), Some(0.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_impatient_first_page_does_not_end_what_others_will_be_shown() {
+    let exporter = Exporter::new();
+    let (source, state) = counting("t", false);
+    state.takes_millis.store(2_000, Ordering::SeqCst);
+    exporter.change(
+        &[],
+        [(source, every(3600).timeout(Duration::from_secs(10)))],
+    );
+    let soon = Instant::now() + Duration::from_millis(100);
+    let first = exporter.page(Format::Text004, soon).await;
+    assert_eq!(value(str::from_utf8(&first).unwrap(), UP), Some(0.0));
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(value(&page(&exporter).await, UP), Some(1.0));
+    assert_eq!(state.reads.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_overdue_is_not_shown() {
     let exporter = Exporter::new();
     let (source, state) = counting("t", false);

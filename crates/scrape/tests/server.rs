@@ -746,3 +746,94 @@ async fn listens_on_several_addresses() {
     }
     task.abort();
 }
+
+const ASK: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/// More than the buffers of a connection take.
+fn large_page() -> Steered {
+    Steered::new("some_metric 1\n".repeat(2_000_000))
+}
+
+#[tokio::test]
+async fn a_page_counts_until_it_is_taken() {
+    let options = ServiceOptions {
+        scrapes_max: 3,
+        ..Default::default()
+    };
+    let server = Running::start_with(large_page(), options, Default::default()).await;
+    let mut slow = Vec::new();
+    for _ in 0..3 {
+        let mut stream = server.connect().await;
+        // Pipelined: one connection cannot hold more pages than there are places either.
+        stream.write_all(&ASK.repeat(2)).await.unwrap();
+        stream.read_u8().await.unwrap();
+        slow.push(stream);
+    }
+    for _ in 0..3 {
+        let answer = server.get("/metrics", "").await;
+        assert_eq!(
+            (answer.status, answer.header("retry-after")),
+            (503, Some("1"))
+        );
+    }
+    assert_eq!(server.get("/healthz", "").await.status, 200);
+    slow.clear();
+    let begin = Instant::now();
+    while server.get("/metrics", "").await.status != 200 {
+        assert!(begin.elapsed() < PLENTY, "no place comes back");
+        sleep(Duration::from_millis(20)).await;
+    }
+    // Whoever reads gives the place back with the last byte.
+    for _ in 0..6 {
+        assert_eq!(server.get("/metrics", "").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_reads_byte_by_byte_does_not_keep_its_place() {
+    let service = ServiceOptions {
+        scrapes_max: 1,
+        ..Default::default()
+    };
+    let options = ServerOptions {
+        send_timeout: Duration::from_secs(1),
+        ..Default::default()
+    };
+    let server = Running::start_with(large_page(), service, options).await;
+    let mut stream = server.connect().await;
+    stream.write_all(ASK).await.unwrap();
+    stream.read_u8().await.unwrap();
+    assert_eq!(server.get("/metrics", "").await.status, 503);
+    let drip = tokio::spawn(async move {
+        // It would take half a minute.
+        let mut piece = vec![0; 16 * 1024];
+        while stream.read(&mut piece).await.is_ok_and(|count| count > 0) {
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let begin = Instant::now();
+    while server.get("/metrics", "").await.status != 200 {
+        assert!(
+            begin.elapsed() < Duration::from_secs(10),
+            "it keeps its place"
+        );
+        sleep(Duration::from_millis(20)).await;
+    }
+    drip.abort();
+}
+
+#[tokio::test]
+async fn answers_a_peer_that_has_said_all() {
+    let server = Running::start(Steered::gated("a 1\n")).await;
+    let mut stream = server.connect().await;
+    stream.write_all(ASK).await.unwrap();
+    stream.shutdown().await.unwrap();
+    sleep(Duration::from_millis(100)).await;
+    server.provider.open(1);
+    assert_eq!(Answer::read(&mut stream, false).await.text(), "a 1\n");
+    assert!(closed_after(&mut stream).await < Duration::from_secs(5));
+    // One that says nothing at all is gone at once, as before.
+    let mut stream = server.connect().await;
+    stream.shutdown().await.unwrap();
+    assert!(closed_after(&mut stream).await < Duration::from_secs(5));
+}

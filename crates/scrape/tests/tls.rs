@@ -211,6 +211,40 @@ async fn says_what_is_wrong_with_a_certificate() {
     }
 }
 
+/// A certificate that signs itself.
+fn self_signed(is_ca: IsCa) -> Identity {
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    params.is_ca = is_ca;
+    let key = KeyPair::generate().unwrap();
+    Identity {
+        cert: params.self_signed(&key).unwrap().pem(),
+        key: key.serialize_pem(),
+    }
+}
+
+#[tokio::test]
+async fn says_how_to_make_a_certificate_that_signs_itself() {
+    let files = Files::new();
+    let as_openssl_does = self_signed(IsCa::Ca(BasicConstraints::Unconstrained));
+    let authority = Authority::new("ours");
+    for trusted in [&as_openssl_does.cert, &authority.pem] {
+        let server = serve(&as_openssl_does, None).await;
+        let client = client(&server, trusting(&files.put("a.pem", trusted)));
+        let error = get(&client).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::Tls);
+        let error = error.to_string();
+        for said in ["one for an authority", "CA:FALSE", "--scrape.ca-file"] {
+            assert!(error.contains(said), "{error}");
+        }
+        assert!(!error.contains("OtherError"), "{error}");
+    }
+    // What is advised works.
+    let advised = self_signed(IsCa::ExplicitNoCa);
+    let server = serve(&advised, None).await;
+    let ca = files.put("b.pem", &advised.cert);
+    get(&client(&server, trusting(&ca))).await.unwrap();
+}
+
 #[tokio::test]
 async fn takes_another_server_name_and_where_told_to_anyone() {
     let authority = Authority::new("ours");

@@ -193,6 +193,12 @@ impl Failure {
                     "the certificate is signed by an unknown authority".into(),
                     "set --scrape.ca-file to the authority's certificate",
                 ),
+                other if is_of_an_authority(other) => (
+                    "the certificate is one for an authority (CA:TRUE), and not for a server"
+                        .into(),
+                    "plain `openssl req -x509` makes such ones: make it again with -addext basicConstraints=critical,CA:FALSE \
+                     and set --scrape.ca-file to it, or let an authority sign one and set --scrape.ca-file to the authority's",
+                ),
                 other => (
                     format!("the certificate is not accepted: {other}").into(),
                     "",
@@ -298,6 +304,16 @@ impl Failure {
         }
     }
 
+    /// A status that only makes sense to whoever has the page already, or chooses among several.
+    pub(super) fn no_redirect(status: StatusCode) -> Self {
+        let hint = if status == StatusCode::NOT_MODIFIED {
+            "nothing was cached here and all of the page was asked for: a proxy in between may be at fault"
+        } else {
+            ""
+        };
+        Self::new(Reason::Http, format!("answered {status}")).hint(hint)
+    }
+
     /// `to` is the origin that the answer leads to; its path may hold anything and is left out.
     pub(super) fn redirect(status: StatusCode, to: Option<&str>, followed: bool) -> Self {
         let to = to.unwrap_or("nowhere");
@@ -312,6 +328,12 @@ impl Failure {
         )
         .hint(hint)
     }
+}
+
+/// Webpki's error is of a crate that is not ours to name: its text is.
+fn is_of_an_authority(problem: &CertificateError) -> bool {
+    matches!(problem, CertificateError::Other(_))
+        && format!("{problem:?}").contains("CaUsedAsEndEntity")
 }
 
 fn io_error(error: &hyper::Error) -> Option<&io::Error> {

@@ -24,7 +24,8 @@ use url::Url;
 
 use self::connection::{Connection, HeadLimits};
 use self::error::Failure;
-use self::progress::{Phase, Progress};
+use self::progress::Phase;
+pub(crate) use self::progress::Progress;
 use self::resolve::Resolver;
 use crate::body::{BodyError, Coding, read_capped};
 use crate::instance;
@@ -287,7 +288,8 @@ impl Client {
     ) -> Result<ResponseMeta, FetchError> {
         let begin = Instant::now();
         page.bytes.clear();
-        let progress = Progress::new();
+        // Whoever gives the reading up before its deadline wants to say what it waited for, too.
+        let progress = instance::progress().unwrap_or_else(|| Arc::new(Progress::new()));
         // `timeout_at` would try once even with no time left.
         let result = if deadline <= begin {
             Err(Failure::new(Reason::Timeout, "no time was left to begin"))
@@ -302,6 +304,7 @@ impl Client {
                 ))
             })
         };
+        progress.enter(Phase::Idle);
         result.map_err(|failure| {
             page.discard();
             failure.at(self.endpoint.shared_target())
@@ -372,6 +375,9 @@ impl Client {
         progress: &Progress,
     ) -> Result<Outcome, Failure> {
         let answer = answer.map_err(Failure::head)?;
+        if matches!(answer.status().as_u16(), 300 | 304..=306) {
+            return Err(Failure::no_redirect(answer.status()));
+        }
         if answer.status().is_redirection() {
             let to = self.redirected(url, &answer)?;
             return Ok(Outcome::Redirect(answer.status(), to));

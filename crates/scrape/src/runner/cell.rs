@@ -15,6 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout_at};
 
 use super::SourceOptions;
 use crate::Instance;
+use crate::client::Progress;
 
 /// What the runner knows after a reading.
 #[derive(Debug)]
@@ -64,9 +65,18 @@ pub(super) struct Totals {
     pub(super) last_success: Option<SystemTime>,
 }
 
+/// A reading that is under way.
+#[derive(Debug)]
+struct UnderWay {
+    landed: watch::Receiver<Option<Arc<Reading>>>,
+    started: Instant,
+    /// When it is given up: what the most patient of those who wait for it leave it.
+    ends: Instant,
+}
+
 #[derive(Debug, Default)]
 struct State {
-    flight: Option<watch::Receiver<Option<Arc<Reading>>>>,
+    flight: Option<UnderWay>,
     last: Option<Arc<Reading>>,
     /// The one before, for its memory; only where sources are read in the background.
     spare: Option<Arc<Reading>>,
@@ -78,6 +88,16 @@ struct State {
 
 /// A fault that lasts is logged again after this time.
 const LOG_AGAIN_AFTER: Duration = Duration::from_secs(300);
+
+/// A reading is given up this much before whoever waits for it, so that there is time to say why.
+fn margin(time: Duration) -> Duration {
+    (time / 20).min(Duration::from_millis(500))
+}
+
+/// When a reading ends for a page that must be there by the deadline.
+fn end_for(deadline: Instant) -> Instant {
+    deadline - margin(deadline.saturating_duration_since(Instant::now()))
+}
 
 /// A source and whatever is known of it. Dropping it ends its reading in the background.
 #[derive(Debug)]
@@ -94,6 +114,8 @@ struct Reader {
     options: SourceOptions,
     /// In whose name it is read.
     runner: Instance,
+    /// Whether its failures are logged for people to see.
+    logged: bool,
     state: Mutex<State>,
     fallback: Mutex<Fallback>,
 }
@@ -116,6 +138,20 @@ impl Drop for Cell {
 
 impl Cell {
     pub(super) fn new(source: BoxSource, options: SourceOptions, runner: Instance) -> Self {
+        Self::with(source, options, runner, true)
+    }
+
+    /// One that is read for whoever asks, as often as they ask, and never in the background: its
+    /// failures are told to them, and not to the log.
+    pub(super) fn on_request(source: BoxSource, options: SourceOptions, runner: Instance) -> Self {
+        let options = SourceOptions {
+            interval: None,
+            ..options
+        };
+        Self::with(source, options, runner, false)
+    }
+
+    fn with(source: BoxSource, options: SourceOptions, runner: Instance, logged: bool) -> Self {
         let id = source.id().clone();
         let ours = [("backend", id.kind()), ("target", id.target())];
         let labels = LabelSet::new(ours.into_iter().chain(options.labels.iter()));
@@ -129,6 +165,7 @@ impl Cell {
                 labels,
                 options,
                 runner,
+                logged,
                 state: Mutex::default(),
                 fallback,
             }),
@@ -177,7 +214,7 @@ impl Cell {
             && last.number > known.number
             && last.result.is_ok()
         {
-            outcome.0 = Some(Arc::clone(last));
+            *outcome = Outcome::Landed(Arc::clone(last));
         }
     }
 
@@ -208,18 +245,23 @@ impl Cell {
     /// What a page that ends at the deadline will know. In the background: what was read last, and
     /// nothing once two intervals have passed since. Else a reading that is joined or started.
     pub(super) fn for_page(&self, deadline: Instant) -> Flight {
+        let ends = end_for(deadline);
         let Some(interval) = self.reader.options.interval else {
-            return self.reader.join_or_start(deadline);
+            return self.reader.join_or_start(ends);
         };
         self.start();
         let last = self.reader.lock().last.clone();
         match last {
             Some(last) if last.finished.elapsed() <= interval.saturating_mul(2) => {
-                Flight(Way::Landed(Some(last)))
+                Flight::Over(Outcome::Landed(last))
             }
-            Some(_) => Flight(Way::Landed(None)),
-            // Its first turn has not come: a page does not wait for that.
-            None => self.reader.join_or_start(deadline),
+            Some(_) => Flight::Over(Outcome::Unknown),
+            // Its first turn has not come: a page does not wait for that. Other pages will show what
+            // is read now, so that it has all the time that a turn has.
+            None => {
+                let turn = self.reader.time_for_turn(interval);
+                self.reader.join_or_start(ends.max(Instant::now() + turn))
+            }
         }
     }
 }
@@ -243,19 +285,38 @@ impl Reader {
                 self.lock().totals.skipped += 1;
             } else {
                 // It runs in a task of its own: the next turn comes whether or not it has ended.
-                _ = self.join_or_start(Instant::now() + self.options.timeout);
+                let ends = Instant::now() + self.time_for_turn(interval);
+                drop(self.join_or_start(ends));
             }
         }
     }
 
-    /// Joins the reading that is under way, or starts one that ends at the deadline.
-    fn join_or_start(self: &Arc<Self>, deadline: Instant) -> Flight {
-        let mut state = self.lock();
-        if let Some(flight) = &state.flight {
-            return Flight(Way::UnderWay(flight.clone()));
+    /// The longest time for a reading in the background. One that may take until the next turn ends
+    /// a little before it: that turn would be skipped else.
+    fn time_for_turn(&self, interval: Duration) -> Duration {
+        let timeout = self.options.timeout;
+        if timeout > interval {
+            timeout
+        } else {
+            timeout.min(interval - margin(interval))
         }
-        let (done, flight) = watch::channel(None);
-        state.flight = Some(flight.clone());
+    }
+
+    /// Joins the reading that is under way, or starts one. It is not given up before `ends`: whoever
+    /// waits for it in less time gives up alone.
+    fn join_or_start(self: &Arc<Self>, ends: Instant) -> Flight {
+        let mut state = self.lock();
+        if let Some(flight) = &mut state.flight {
+            flight.ends = flight.ends.max(ends);
+            return Flight::UnderWay(flight.landed.clone(), flight.started);
+        }
+        let (done, landed) = watch::channel(None);
+        let started = Instant::now();
+        state.flight = Some(UnderWay {
+            landed: landed.clone(),
+            started,
+            ends,
+        });
         state.begun += 1;
         let number = state.begun;
         // The snapshot of a reading before is written again where no page holds it any more. In the
@@ -276,15 +337,30 @@ impl Reader {
         drop(state);
         let reader = Arc::clone(self);
         tokio::spawn(async move {
-            let reading = Arc::new(reader.read(number, snapshot, deadline).await);
+            let reading = Arc::new(reader.read(number, snapshot, started, ends).await);
             let mut state = reader.lock();
-            state.record(reader.source.id(), &reading);
-            state.flight = None;
+            state.record(&reader, &reading);
+            // Where it was given up, another one may be under way already.
+            if state.begun == number {
+                state.flight = None;
+            }
             drop(state);
             // Nobody may be waiting any more: that is fine.
             _ = done.send(Some(reading));
         });
-        Flight(Way::UnderWay(flight))
+        Flight::UnderWay(landed, started)
+    }
+
+    /// Gives the reading under way up, unless somebody more patient has joined it: then it is said
+    /// until when it goes on. Nobody joins it any more afterwards.
+    fn give_up(&self, ended: Instant) -> Option<Instant> {
+        let mut state = self.lock();
+        let ends = state.flight.as_ref().map(|flight| flight.ends);
+        let on = ends.filter(|ends| *ends > ended);
+        if on.is_none() {
+            state.flight = None;
+        }
+        on
     }
 
     /// The constant labels of what was read: a fallback label stands where no series of the source
@@ -317,21 +393,32 @@ impl Reader {
         self: &Arc<Self>,
         number: u64,
         mut snapshot: Snapshot,
-        deadline: Instant,
+        start: Instant,
+        mut ends: Instant,
     ) -> Reading {
         let (source, options) = (&self.source, &self.options);
-        let start = Instant::now();
+        let progress = Arc::new(Progress::new());
+        let noted = Arc::clone(&progress);
         let reader = Arc::clone(self);
         // A task of its own, so that a panic stays in it.
         let mut task = tokio::spawn(async move {
             snapshot.clear();
             let reading = reader.source.collect(&mut snapshot);
-            let result = reader.runner.reading(reading).await;
+            let result = reader.runner.reading(reading, noted).await;
             (snapshot, result)
         });
-        let (mut snapshot, result) = match timeout_at(deadline, &mut task).await {
-            Ok(Ok(done)) => done,
-            Ok(Err(panic)) => {
+        let ended = loop {
+            match timeout_at(ends, &mut task).await {
+                Ok(ended) => break Some(ended),
+                Err(_) => match self.give_up(ends) {
+                    Some(later) => ends = later,
+                    None => break None,
+                },
+            }
+        };
+        let (mut snapshot, result) = match ended {
+            Some(Ok(done)) => done,
+            Some(Err(panic)) => {
                 let what = panic_text(panic);
                 let message = format!(
                     "reading {} panicked ({what}); this is a fault of the program: please report it",
@@ -342,9 +429,13 @@ impl Reader {
                     Err(CollectError::new(Reason::Internal, message)),
                 )
             }
-            Err(_) => {
+            None => {
                 task.abort();
-                let message = format!("{} did not answer in {:.1?}", source.id(), start.elapsed());
+                let (id, elapsed) = (source.id(), start.elapsed());
+                let message = match progress.waits_for() {
+                    Some(what) => format!("{id}: no page within {elapsed:.1?}: {what}"),
+                    None => format!("{id} did not answer in {elapsed:.1?}"),
+                };
                 (
                     Snapshot::new(),
                     Err(CollectError::new(Reason::Timeout, message)),
@@ -389,7 +480,7 @@ fn panic_text(panic: tokio::task::JoinError) -> String {
 }
 
 impl State {
-    fn record(&mut self, id: &SourceId, reading: &Arc<Reading>) {
+    fn record(&mut self, reader: &Reader, reading: &Arc<Reading>) {
         let tally = reading.snapshot.tally();
         for reason in DropReason::ALL {
             self.totals.dropped[reason as usize] += tally.dropped(reason);
@@ -409,7 +500,7 @@ impl State {
             Ok(()) => {
                 self.totals.last_success = Some(SystemTime::now());
                 if self.logged.take().is_some() {
-                    tracing::info!(source = %id, "the source can be read again");
+                    tracing::info!(source = %reader.source.id(), "the source can be read again");
                 }
             }
             Err(error) => {
@@ -420,7 +511,12 @@ impl State {
                 });
                 if again {
                     self.logged = Some((reason, Instant::now()));
-                    tracing::warn!(source = %id, %reason, error = in_full(error), "a source cannot be read");
+                    let (id, error) = (reader.source.id(), in_full(error));
+                    if reader.logged {
+                        tracing::warn!(source = %id, %reason, error, "a source cannot be read");
+                    } else {
+                        tracing::debug!(source = %id, %reason, error, "a source cannot be read");
+                    }
                 }
             }
         }
@@ -428,35 +524,52 @@ impl State {
     }
 }
 
-/// A reading that is under way, or has ended before.
-pub(super) struct Flight(Way);
-
-enum Way {
-    UnderWay(watch::Receiver<Option<Arc<Reading>>>),
-    Landed(Option<Arc<Reading>>),
+/// A reading that is under way, and since when, or what is known without one.
+pub(super) enum Flight {
+    UnderWay(watch::Receiver<Option<Arc<Reading>>>, Instant),
+    Over(Outcome),
 }
 
 impl Flight {
     pub(super) async fn outcome(self, deadline: Instant) -> Outcome {
-        let mut flight = match self.0 {
-            Way::UnderWay(flight) => flight,
-            Way::Landed(reading) => return Outcome(reading),
+        let (mut landed, started) = match self {
+            Self::UnderWay(landed, started) => (landed, started),
+            Self::Over(outcome) => return outcome,
         };
-        let landed = timeout_at(deadline, flight.wait_for(Option::is_some)).await;
-        match landed {
-            Ok(Ok(reading)) => Outcome(reading.clone()),
-            // The deadline of this page, or a runtime that shuts down.
-            _ => Outcome(None),
+        match timeout_at(deadline, landed.wait_for(Option::is_some)).await {
+            Ok(Ok(reading)) => reading.clone().map_or(Outcome::Unknown, Outcome::Landed),
+            // A runtime that shuts down.
+            Ok(Err(_)) => Outcome::Unknown,
+            Err(_) => Outcome::Late(started.elapsed()),
         }
     }
 }
 
-/// What a page knows of a source: its reading, or nothing in time.
-pub(super) struct Outcome(Option<Arc<Reading>>);
+/// What a page knows of a source.
+pub(super) enum Outcome {
+    /// A reading that has ended.
+    Landed(Arc<Reading>),
+    /// It takes longer than this page could wait, and goes on for others: it has taken so long.
+    Late(Duration),
+    /// Nothing.
+    Unknown,
+}
 
 impl Outcome {
     pub(super) fn reading(&self) -> Option<&Reading> {
-        self.0.as_deref()
+        match self {
+            Self::Landed(reading) => Some(reading),
+            Self::Late(_) | Self::Unknown => None,
+        }
+    }
+
+    /// How long the reading took, or has taken so far.
+    pub(super) fn elapsed(&self) -> Option<Duration> {
+        match self {
+            Self::Landed(reading) => Some(reading.elapsed),
+            Self::Late(elapsed) => Some(*elapsed),
+            Self::Unknown => None,
+        }
     }
 
     pub(super) fn is_up(&self) -> bool {

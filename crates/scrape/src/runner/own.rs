@@ -56,10 +56,11 @@ fn write_source(out: &mut Snapshot, cell: &Cell, outcome: &Outcome) {
     let labels: &[Label<'_>] = &cell.labels().iter().collect::<Vec<_>>();
     let totals = cell.totals();
     out.family(&UP).sample(labels, f64::from(outcome.is_up()));
+    if let Some(elapsed) = outcome.elapsed() {
+        out.family(&DURATION).sample(labels, elapsed.as_secs_f64());
+    }
     if let Some(reading) = outcome.reading() {
         let tally = reading.snapshot.tally();
-        out.family(&DURATION)
-            .sample(labels, reading.elapsed.as_secs_f64());
         if outcome.is_up() {
             // A device has no page, so nothing on it was read or unknown.
             if let Some(samples) = tally.samples {

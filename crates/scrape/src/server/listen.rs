@@ -80,12 +80,22 @@ pub async fn bind(addresses: &[ListenAddress]) -> Result<Vec<TcpListener>, BindE
         } else {
             bind_name(&address.host, address.port).await
         };
-        listeners.extend(opened.map_err(|cause| BindError {
+        let opened = opened.map_err(|cause| BindError {
             address: address.clone(),
+            ours: listeners
+                .iter()
+                .any(|listener| has_port(listener, address.port)),
             cause,
-        })?);
+        })?;
+        listeners.extend(opened);
     }
     Ok(listeners)
+}
+
+fn has_port(listener: &TcpListener, port: u16) -> bool {
+    listener
+        .local_addr()
+        .is_ok_and(|address| address.port() == port)
 }
 
 /// IPv6 takes IPv4 too on all systems we know; machines without IPv6 get IPv4 alone.
@@ -133,14 +143,23 @@ fn is_decisive(error: &io::Error) -> bool {
 #[derive(Debug)]
 pub struct BindError {
     address: ListenAddress,
+    /// Whether another of our addresses has this port.
+    ours: bool,
     cause: io::Error,
 }
 
 impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { address, cause } = self;
+        let Self {
+            address,
+            ours,
+            cause,
+        } = self;
         write!(f, "cannot listen on {address}: {cause}")?;
         match cause.kind() {
+            io::ErrorKind::AddrInUse if *ours => f.write_str(
+                "; it is given twice, or another address that is given includes it: leave one of them out",
+            ),
             io::ErrorKind::AddrInUse => {
                 match usual_owner(address.port) {
                     Some(owner) => write!(f, "; port {} is usually {owner}", address.port)?,
@@ -246,6 +265,7 @@ mod tests {
         let cause = || io::ErrorKind::AddrInUse.into();
         let error = BindError {
             address: ":9400".parse().unwrap(),
+            ours: false,
             cause: cause(),
         };
         assert!(error.to_string().contains("dcgm-exporter"), "{error}");
@@ -253,6 +273,20 @@ mod tests {
             error.to_string().ends_with("--web.listen-address=:19400"),
             "{error}"
         );
+    }
+
+    #[tokio::test]
+    async fn says_that_an_address_is_given_twice() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        for second in ["127.0.0.1", ""] {
+            let texts = [format!("127.0.0.1:{port}"), format!("{second}:{port}")];
+            let addresses = texts.map(|text| text.parse().unwrap());
+            let message = bind(&addresses).await.unwrap_err().to_string();
+            assert!(message.contains("it is given twice"), "{message}");
+            assert!(!message.contains("another process"), "{message}");
+        }
     }
 
     #[tokio::test]

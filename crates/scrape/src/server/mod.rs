@@ -38,6 +38,7 @@ pub use self::landing::{Landing, LandingSource, SourceState};
 pub use self::listen::{BindError, ListenAddress, ListenAddressError, bind};
 pub use self::negotiate::ServedFormat;
 pub use self::probe::{DEFAULT_PROBES_MAX, Module, ProbeOptions, Probes};
+use self::service::Place;
 pub use self::service::{
     MetricsService, PageError, PageProvider, PageRequest, ServiceOptions, TelemetryPathError,
 };
@@ -61,6 +62,8 @@ pub struct ServerOptions {
     pub idle_timeout: Duration,
     /// While the peer takes nothing of what we send; 10 s.
     pub write_timeout: Duration,
+    /// For the whole of an answer to be taken, however steadily; 30 s.
+    pub send_timeout: Duration,
     /// For running answers to end after the shutdown began; 4.5 s.
     pub shutdown_grace: Duration,
 }
@@ -72,6 +75,7 @@ impl Default for ServerOptions {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(300),
             write_timeout: Duration::from_secs(10),
+            send_timeout: Duration::from_secs(30),
             shutdown_grace: Duration::from_millis(4_500),
         }
     }
@@ -272,6 +276,7 @@ impl<P: PageProvider> Connections<P> {
             head: server.options.header_timeout,
             rest: server.options.idle_timeout,
             write: server.options.write_timeout,
+            send: server.options.send_timeout,
         };
         Self {
             server,
@@ -379,12 +384,19 @@ async fn connection<P: PageProvider>(
         let (service, activity) = (&service, Arc::clone(&activity));
         async move {
             activity.enter(Phase::Answer);
-            let answer = service.handle(request).await;
-            Ok::<_, Infallible>(answer.map(|full| Watched { full, activity }))
+            let mut answer = service.handle(request).await;
+            let place = answer.extensions_mut().remove();
+            Ok::<_, Infallible>(answer.map(|full| Watched {
+                full,
+                place,
+                activity,
+            }))
         }
     });
     let mut builder = http1::Builder::new();
     builder
+        // A peer that has said all it will say still wants its answer, as `nc -N` does.
+        .half_close(true)
         .timer(TokioTimer::new())
         // The outer net; it also makes hyper look at the connection again after each answer, which
         // is when the finer timers of the stream begin.
@@ -410,6 +422,7 @@ async fn connection<P: PageProvider>(
 /// A body that tells when hyper has taken all of it.
 struct Watched {
     full: Full<Bytes>,
+    place: Option<Place>,
     activity: Arc<Activity>,
 }
 
@@ -436,5 +449,7 @@ impl Body for Watched {
 impl Drop for Watched {
     fn drop(&mut self) {
         self.activity.enter(Phase::Send);
+        // hyper has taken the bytes, and the peer not yet.
+        self.activity.hold(self.place.take());
     }
 }

@@ -8,7 +8,7 @@
 use std::error::Error;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use hyper::StatusCode;
@@ -34,7 +34,12 @@ pub struct Module {
     name: Box<str>,
     timeout: Duration,
     make: Arc<Make>,
+    /// When it was last logged that it cannot be used: whoever asks can ask as often as they like.
+    logged: Arc<Mutex<Option<Instant>>>,
 }
+
+/// A module that cannot be used is logged again after this time.
+const LOG_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 impl Module {
     /// A module that makes a source of an endpoint. A probe takes at most `timeout`, and less where
@@ -52,6 +57,15 @@ impl Module {
             name: name.into(),
             timeout,
             make: Arc::new(make),
+            logged: Arc::default(),
+        }
+    }
+
+    fn log(&self, error: &str) {
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.is_none_or(|logged| logged.elapsed() >= LOG_AGAIN_AFTER) {
+            *logged = Some(Instant::now());
+            tracing::error!(module = &*self.name, error, "a module cannot be used");
         }
     }
 
@@ -231,7 +245,8 @@ impl Probe {
             .filter(|address| options.allow.allows(*address))
             .collect();
         if allowed.is_empty() {
-            tracing::info!(
+            // Whoever asks is told, as often as they ask.
+            tracing::debug!(
                 target = endpoint.target(),
                 ?addresses,
                 "a probe was refused: its addresses are not on the allow list"
@@ -240,8 +255,7 @@ impl Probe {
         }
         (module.make)(endpoint.at(allowed)).map_err(|error| {
             // Paths and such are not for whoever asked.
-            let error = in_full(&*error);
-            tracing::error!(module = &*module.name, error, "a module cannot be used");
+            module.log(&in_full(&*error));
             Refusal {
                 status: StatusCode::INTERNAL_SERVER_ERROR,
                 message: "the module cannot be used; the log says why".to_owned(),
@@ -269,8 +283,6 @@ impl Source for Unresolved {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
     use crate::server::Network;
 

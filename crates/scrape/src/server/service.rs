@@ -8,6 +8,7 @@ use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use http_body_util::Full;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use tokenpath_core::BoxSource;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use crate::instance::{self, Instance};
@@ -146,7 +147,8 @@ impl PageError {
 pub struct ServiceOptions {
     /// Where the metrics are; `/metrics`. It begins with a slash.
     pub telemetry_path: String,
-    /// Scrapes at once; 40. More get a 503.
+    /// Scrapes at once; 40. More get a 503. With [`Server`](super::Server) one counts until the peer has
+    /// taken its page: so many pages are held in memory at most.
     pub scrapes_max: usize,
     /// The longest time a page may take, also where the scraper says nothing; 10 s.
     pub timeout_max: Duration,
@@ -220,8 +222,27 @@ pub struct MetricsService<P> {
 struct Inner<P> {
     provider: P,
     options: ServiceOptions,
-    scrapes: Semaphore,
+    scrapes: Arc<Semaphore>,
+    /// [`ServiceOptions::timeout_max`] in milliseconds, as it is now.
+    timeout_max: AtomicU64,
 }
+
+impl<P> Inner<P> {
+    /// The scraper's time less the offset, and never more than ours.
+    fn time_for_page(&self, given: Option<Duration>) -> Duration {
+        let most = Duration::from_millis(self.timeout_max.load(Ordering::Relaxed));
+        let Some(given) = given else {
+            return most;
+        };
+        let offset = self.options.timeout_offset.min(given / 2);
+        (given - offset).min(most)
+    }
+}
+
+/// The place of an answer among those that may be in memory at once, as an extension of it: whoever
+/// sends the answer holds it until it is sent.
+#[derive(Clone)]
+pub(super) struct Place(#[expect(dead_code, reason = "held, not used")] Arc<OwnedSemaphorePermit>);
 
 impl<P> Clone for MetricsService<P> {
     fn clone(&self) -> Self {
@@ -265,11 +286,13 @@ impl<P: PageProvider> MetricsService<P> {
             return Err(TelemetryPathError { path, what });
         }
         let scrapes = Semaphore::new(options.scrapes_max.clamp(1, Semaphore::MAX_PERMITS));
+        let timeout_max = AtomicU64::new(milliseconds(options.timeout_max));
         Ok(Self {
             inner: Arc::new(Inner {
+                timeout_max,
                 provider,
                 options,
-                scrapes,
+                scrapes: Arc::new(scrapes),
             }),
             probes: None,
         })
@@ -280,6 +303,12 @@ impl<P: PageProvider> MetricsService<P> {
     pub fn probes(mut self, probes: Arc<Probes>) -> Self {
         self.probes = Some(probes);
         self
+    }
+
+    /// Sets [`ServiceOptions::timeout_max`] for the pages from now on, of all clones.
+    pub fn set_timeout_max(&self, timeout_max: Duration) {
+        let timeout_max = milliseconds(timeout_max);
+        self.inner.timeout_max.store(timeout_max, Ordering::Relaxed);
     }
 
     /// The provider.
@@ -348,17 +377,17 @@ impl<P: PageProvider> MetricsService<P> {
             provider,
             options,
             scrapes,
+            ..
         } = &*self.inner;
-        // Given back with the page, before it is sent: how fast a scraper reads is its own affair.
-        let Ok(_permit) = scrapes.try_acquire() else {
+        let Ok(permit) = Arc::clone(scrapes).try_acquire_owned() else {
             return overloaded("too many scrapes at once\n");
         };
         let (format, content_type) = ServedFormat::negotiate_type(headers);
-        let deadline = Instant::now() + time_for_page(scrape_timeout(headers), options);
+        let deadline = Instant::now() + self.inner.time_for_page(scrape_timeout(headers));
         let page = provider.page(PageRequest { format, deadline });
         // Half of the offset is for a provider that is late, half for the way back.
         match timeout_at(deadline + options.timeout_offset / 2, caught(page)).await {
-            Ok(page) => self.answer(page, content_type, headers),
+            Ok(page) => holding(permit, self.answer(page, content_type, headers)),
             Err(_) => overloaded("the page was not complete in time\n"),
         }
     }
@@ -375,7 +404,8 @@ impl<P: PageProvider> MetricsService<P> {
         };
         let options = &self.inner.options;
         let (format, content_type) = ServedFormat::negotiate_type(headers);
-        let time = time_for_page(scrape_timeout(headers), options).min(probe.timeout());
+        let time = self.inner.time_for_page(scrape_timeout(headers));
+        let time = time.min(probe.timeout());
         let request = PageRequest {
             format,
             deadline: Instant::now() + time,
@@ -384,12 +414,12 @@ impl<P: PageProvider> MetricsService<P> {
         // A task of its own that holds the permit: whoever asks and hangs up again and again gets no
         // more readings at once than one who waits.
         let probing = tokio::spawn(async move {
-            let _permit = permit;
             let (source, options) = probe.source(request.deadline).await?;
-            Ok(caught(inner.provider.probe(source, options, request)).await)
+            let page = caught(inner.provider.probe(source, options, request)).await;
+            Ok((page, permit))
         });
         match timeout_at(request.deadline + options.timeout_offset / 2, probing).await {
-            Ok(Ok(Ok(page))) => self.answer(page, content_type, headers),
+            Ok(Ok(Ok((page, permit)))) => holding(permit, self.answer(page, content_type, headers)),
             Ok(Ok(Err(refusal))) => refused(refusal),
             Ok(Err(_)) => self.answer(None, content_type, headers),
             Err(_) => overloaded("the page was not complete in time\n"),
@@ -465,13 +495,8 @@ impl<P: PageProvider, B: Send + 'static> hyper::service::Service<Request<B>> for
     }
 }
 
-/// The scraper's time less the offset, and never more than ours.
-fn time_for_page(given: Option<Duration>, options: &ServiceOptions) -> Duration {
-    let Some(given) = given else {
-        return options.timeout_max;
-    };
-    let offset = options.timeout_offset.min(given / 2);
-    (given - offset).min(options.timeout_max)
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// None where the future panics. It is not polled again then, and what it left behind is the
@@ -493,6 +518,14 @@ fn gzip(page: &[u8]) -> Bytes {
     // Writing to a vector does not fail.
     let _ = encoder.write_all(page);
     encoder.finish().unwrap_or_default().into()
+}
+
+fn holding(
+    permit: OwnedSemaphorePermit,
+    mut answer: Response<Full<Bytes>>,
+) -> Response<Full<Bytes>> {
+    answer.extensions_mut().insert(Place(Arc::new(permit)));
+    answer
 }
 
 fn refused(Refusal { status, message }: Refusal) -> Response<Full<Bytes>> {
@@ -529,7 +562,12 @@ mod tests {
 
     #[test]
     fn leaves_time_for_the_way_back() {
-        let options = ServiceOptions::default();
+        let service = MetricsService::new(Nothing, ServiceOptions::default()).unwrap();
+        let time = |given: Option<u64>| {
+            service
+                .inner
+                .time_for_page(given.map(Duration::from_millis))
+        };
         for (given, expected) in [
             (None, 10_000),
             (Some(60_000), 10_000),
@@ -538,9 +576,11 @@ mod tests {
             (Some(600), 300),
             (Some(2), 1),
         ] {
-            let time = time_for_page(given.map(Duration::from_millis), &options);
-            assert_eq!(time.as_millis(), expected, "{given:?}");
+            assert_eq!(time(given).as_millis(), expected, "{given:?}");
         }
+        service.clone().set_timeout_max(Duration::from_secs(30));
+        assert_eq!(time(Some(60_000)), Duration::from_secs(30));
+        assert_eq!(time(None), Duration::from_secs(30));
     }
 
     struct Nothing;

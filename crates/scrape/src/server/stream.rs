@@ -6,14 +6,16 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::service::Place;
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub(super) struct Activity {
     epoch: Instant,
     phase: AtomicU8,
     since_ms: AtomicU64,
+    /// Of the answers that hyper holds.
+    places: Mutex<Vec<Place>>,
 }
 
 impl Activity {
@@ -44,6 +48,7 @@ impl Activity {
             epoch,
             phase: AtomicU8::new(0),
             since_ms: AtomicU64::new(0),
+            places: Mutex::default(),
         };
         activity.enter(Phase::Head);
         activity
@@ -53,6 +58,15 @@ impl Activity {
         let now = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.since_ms.store(now, Ordering::Relaxed);
         self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    /// Holds the place of an answer until the peer has taken it, or is gone.
+    pub(super) fn hold(&self, place: Option<Place>) {
+        self.places().extend(place);
+    }
+
+    fn places(&self) -> MutexGuard<'_, Vec<Place>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -76,6 +90,7 @@ pub(super) struct Limits {
     pub(super) head: Duration,
     pub(super) rest: Duration,
     pub(super) write: Duration,
+    pub(super) send: Duration,
 }
 
 pub(super) struct TimedStream {
@@ -86,6 +101,8 @@ pub(super) struct TimedStream {
     write_timer: Timer,
     /// When the peer last took something, while it keeps us waiting.
     stuck_since: Option<Instant>,
+    /// When the first byte of what is being sent was to go out.
+    sending_since: Option<Instant>,
 }
 
 impl TimedStream {
@@ -97,13 +114,16 @@ impl TimedStream {
             read_timer: Timer(None),
             write_timer: Timer(None),
             stuck_since: None,
+            sending_since: None,
         }
     }
 
     /// Waits for the peer to take more, and not for ever.
     fn stuck<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
-        let since = *self.stuck_since.get_or_insert_with(Instant::now);
-        ready!(self.write_timer.poll(cx, since + self.limits.write));
+        let stuck = *self.stuck_since.get_or_insert_with(Instant::now);
+        let sending = *self.sending_since.get_or_insert_with(Instant::now);
+        let until = (stuck + self.limits.write).min(sending + self.limits.send);
+        ready!(self.write_timer.poll(cx, until));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -171,6 +191,9 @@ impl AsyncWrite for TimedStream {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let result = ready!(Pin::new(&mut this.tcp).poll_flush(cx));
+        this.sending_since = None;
+        let sent = std::mem::take(&mut *this.activity.places());
+        drop(sent);
         if this.activity.phase() == Phase::Send {
             this.activity.enter(Phase::Rest);
         }
