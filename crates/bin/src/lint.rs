@@ -113,7 +113,7 @@ fn lint(arguments: &Arguments) -> Result<ExitCode, Failure> {
                 .map_err(|error| Failure::usage(format!("{}: {error}", file.name)))?;
         }
         if mended > 0 {
-            eprintln!("mended {mended}");
+            run::complain(format_args!("mended {mended}"));
         }
     }
     let findings = linter.lint(&files);
@@ -239,7 +239,7 @@ fn read(paths: &[PathBuf]) -> Result<(Vec<File>, bool), Failure> {
         match fs::read_to_string(&path) {
             Ok(text) => files.push(File { name, text, named }),
             Err(error) => {
-                eprintln!("error: {name}: {error}");
+                run::complain(format_args!("error: {name}: {error}"));
                 unreadable = true;
             }
         }
@@ -253,7 +253,7 @@ fn search(folder: &Path, found: &mut Vec<(PathBuf, bool)>) -> bool {
     let mut entries = match listed {
         Ok(entries) => entries,
         Err(error) => {
-            eprintln!("error: {}: {error}", folder.display());
+            run::complain(format_args!("error: {}: {error}", folder.display()));
             return true;
         }
     };
@@ -279,7 +279,7 @@ fn search(folder: &Path, found: &mut Vec<(PathBuf, bool)>) -> bool {
             Ok(true) => found.push((path, false)),
             Ok(false) => {}
             Err(error) => {
-                eprintln!("error: {}: {error}", path.display());
+                run::complain(format_args!("error: {}: {error}", path.display()));
                 unreadable = true;
             }
         }

@@ -44,7 +44,10 @@ pub fn run(arguments: &Arguments) -> Result<(), run::Failure> {
     })?;
     out.flush().map_err(run::Failure::runtime)?;
     if let Some(first) = skipped.first {
-        eprintln!("note: {} lines skipped; the first: {first}", skipped.lines);
+        run::complain(format_args!(
+            "note: {} lines skipped; the first: {first}",
+            skipped.lines
+        ));
     }
     Ok(())
 }

@@ -76,8 +76,9 @@ pub fn exit(result: Result<(), Failure>) -> ExitCode {
     ExitCode::from(failure.code)
 }
 
-/// A line on standard error. Where it cannot be written, there is nobody to tell.
-fn complain(line: fmt::Arguments<'_>) {
+/// A line on standard error. Where it cannot be written, there is nobody to tell: `eprintln!` would
+/// panic.
+pub(crate) fn complain(line: fmt::Arguments<'_>) {
     _ = writeln!(io::stderr().lock(), "{line}");
 }
 

@@ -9,7 +9,7 @@ use tokenpath_core::{LabelSet, Snapshot};
 
 use crate::backends::{self, Backend};
 use crate::explain;
-use crate::run::Failure;
+use crate::run::{Failure, complain};
 
 /// Translate a page from standard input.
 #[derive(Clone, Debug, Args)]
@@ -93,10 +93,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         .and_then(|()| out.flush())
         .map_err(Failure::runtime)?;
     if !report.any_mapped() {
-        eprintln!(
+        complain(format_args!(
             "note: nothing on this page is known to be {}'s; --explain lists what is there",
             arguments.backend.title
-        );
+        ));
     }
     Ok(())
 }

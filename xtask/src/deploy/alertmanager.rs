@@ -28,8 +28,14 @@ const TOGETHER: [(&str, bool); 40] = [
     ("InferenceQueueLengthHigh backend=vllm model_name=a", false),
     ("InferenceQueueBuildingUp backend=vllm model_name=a", true),
     ("InferenceQueueBuildingUp backend=vllm model_name=b", false),
-    ("InferenceQueueCritical backend=vllm model_name=b cluster=c", false),
-    ("InferenceQueueLengthHigh backend=vllm model_name=b cluster=c", true),
+    (
+        "InferenceQueueCritical backend=vllm model_name=b cluster=c",
+        false,
+    ),
+    (
+        "InferenceQueueLengthHigh backend=vllm model_name=b cluster=c",
+        true,
+    ),
     (
         "QueueDepthCritical backend=vllm model_name=a target=t instance=pod-1",
         false,
