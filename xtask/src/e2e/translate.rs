@@ -22,8 +22,8 @@ const FOLDERS: [(&str, &str); 4] = [
 /// Text files of the corpus that are no page.
 const NO_PAGES: [&str; 1] = ["families_v0.26.0.txt"];
 
-/// Pages of servers that have nothing to tell yet.
-const IDLE: [&str; 1] = ["idle.txt"];
+/// Pages of servers that have nothing to tell: no request has come yet, or nothing is of the token path.
+const IDLE: [&str; 2] = ["idle.txt", "sidecar-moriio-0.10.txt"];
 
 /// Names that no server says: slips in pages that were written by hand.
 const SLIPS: [&str; 1] = ["iinference_model_request_tpot_seconds_bucket"];

@@ -3,7 +3,7 @@
 use tokenpath_core::MetricType::{Counter, Gauge, Histogram};
 use tokenpath_core::catalogue::Row;
 
-use super::{family, first, second, third, third_since};
+use super::{family, first, first_of_no_release, second, third, third_since};
 
 /// What latency prediction of the second generation says of its measurements.
 const FED: &str = "Fed with latency prediction on only; it is absent otherwise.";
@@ -38,10 +38,8 @@ fn measured(fed: impl Fn(Vec<Row>) -> Vec<Row>) -> Vec<Row> {
             "llm_gateway_time_to_first_token_seconds",
             &[
                 third("llm_d_epp_request_ttft_seconds"),
-                // None of the first generation: no release has inference_model_request_ttft_seconds,
-                // nor its twin tpot. Only a branch had them (and testdata of v1.5.0 that no test
-                // reads); in pkg/epp/metrics/metrics.go they begin with v1.2.0, as objectives.
                 second("inference_objective_request_ttft_seconds", "1.2"),
+                first_of_no_release("inference_model_request_ttft_seconds"),
             ],
         )),
         fed(family(
@@ -50,6 +48,7 @@ fn measured(fed: impl Fn(Vec<Row>) -> Vec<Row>) -> Vec<Row> {
             &[
                 third("llm_d_epp_request_streaming_tpot_seconds"),
                 second("inference_objective_request_tpot_seconds", "1.2"),
+                first_of_no_release("inference_model_request_tpot_seconds"),
             ],
         )),
         family(

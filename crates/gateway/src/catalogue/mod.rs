@@ -51,6 +51,13 @@ fn first_until(name: &'static str, since: &'static str, until: &'static str) -> 
     Name { name, releases }
 }
 
+/// First generation, in no release: builds of a branch said it, and upstream's recorded pages of 1.5.0 still
+/// do. In the Inference Extension's `pkg/epp/metrics/metrics.go` the meaning begins as an objective.
+fn first_of_no_release(name: &'static str) -> Name {
+    let releases = vec![releases("GIE (its test pages only)", "1.5", Some("1.5"))];
+    Name { name, releases }
+}
+
 /// Second generation, from a release of the Inference Extension on.
 fn second(name: &'static str, since: &'static str) -> Name {
     let releases = vec![

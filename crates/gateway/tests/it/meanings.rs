@@ -89,6 +89,7 @@ pub(crate) const MEANINGS: &[(char, &str, &[&str])] = &[
         &[
             "llm_d_epp_request_ttft_seconds",
             "inference_objective_request_ttft_seconds",
+            "inference_model_request_ttft_seconds",
         ],
     ),
     (
@@ -97,6 +98,7 @@ pub(crate) const MEANINGS: &[(char, &str, &[&str])] = &[
         &[
             "llm_d_epp_request_streaming_tpot_seconds",
             "inference_objective_request_tpot_seconds",
+            "inference_model_request_tpot_seconds",
         ],
     ),
     (
